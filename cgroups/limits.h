@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Resource limits of one cgroup as plain numbers: written to the kernel and read back.
+ * One row per limit in limits.c says its name, controller, file and format.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define CG_UNLIMITED UINT64_MAX
+
+/* Names of the limits as the plan documents call them; a status row exists for each. */
+enum cg_limit {
+	CG_LIMIT_CPU_CORES,  /* "cpu.cores"        -> cpu.max */
+	CG_LIMIT_CPU_WEIGHT, /* "cpu.guarantee"    -> cpu.weight */
+	CG_LIMIT_MEMORY_MAX, /* "memory.limit"     -> memory.max */
+	CG_LIMIT_MEMORY_MIN, /* "memory.guarantee" -> memory.min */
+	CG_LIMIT_SWAP_MAX,   /* "memory.swap"      -> memory.swap.max */
+	CG_LIMIT_PIDS_MAX,   /* "pids"             -> pids.max */
+	CG_LIMIT_MAX,
+};
+
+/* Indexed by enum cg_limit. Units: cpu.cores in thousandths of a core, cpu.weight 1..10000,
+ * memory and swap in bytes, pids in tasks. CG_UNLIMITED where the file takes "max". */
+struct cg_limits {
+	uint64_t value[CG_LIMIT_MAX];
+};
+
+/* All unlimited, weight 100, minimum 0. */
+void cg_limits_init(struct cg_limits *l);
+
+struct cg_limit_status {
+	bool effective;	     /* the kernel holds it, read back */
+	uint64_t configured; /* as asked, in the unit of struct cg_limits */
+	uint64_t actual;     /* as read back from the whole chain of ancestors: the tightest */
+	char reason[160];    /* why not effective; "" otherwise */
+};
+
+/* CPU weight of a guarantee in thousandths of a core: 100 for each core, within 1..10000. */
+uint64_t cg_weight_from_cores(uint64_t thousandths);
+
+/* "cpu.cores", ...; NULL when out of range. */
+const char *cg_limit_name(enum cg_limit limit);
+
+/* Writes all limits to the cgroup of dirfd and reads each back. A limit whose controller is not
+ * there is marked not effective with the reason and is no error; a limit that the kernel refuses or
+ * changes is: the old values are then restored. 'status' (CG_LIMIT_MAX rows) may be NULL. */
+int cg_limits_apply(int dirfd, const struct cg_limits *l, struct cg_limit_status *status,
+		    struct err *err);
+
+enum cg_apply_flags {
+	CG_APPLY_FORCE = 1u << 0, /* lower memory.max below use all the same: the kernel reclaims,
+				     then kills inside */
+	CG_APPLY_CEILINGS = 1u << 1, /* leave cpu.weight and memory.min as they are */
+};
+/* As cg_limits_apply(), which has no flags: -EBUSY, with both figures in the text, when memory.max
+ * would fall below memory.current. */
+int cg_limits_apply_flags(int dirfd, const struct cg_limits *l, unsigned flags,
+			  struct cg_limit_status *status, struct err *err);
+/* Reads all limits from the kernel: the cgroup itself and the chain of its ancestors up to the
+ * cgroup of rootfd (relative ".." walks are made through dirfds). */
+/* 'depth' is the number of levels above dirfd that count: CG_INSTANCE_DEPTH for an instance. A
+ * ceiling's actual value is the least of the chain; cpu.guarantee and memory.guarantee are the
+ * cgroup's own. */
+int cg_limits_read(int dirfd, int depth, const struct cg_limits *configured,
+		   struct cg_limit_status *status, struct err *err);
