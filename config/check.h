@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Checks beyond one document: kind by its keys, a set of documents against each other, and what a
+ * host cannot enforce. Needs no daemon: `vps validate` and vpsd run the same code.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/host.h"
+#include "config/plan.h"
+#include "config/tenant.h"
+
+enum spec_kind {
+	SPEC_KIND_AUTO, /* by its top-level keys: "plan", "tenant", else a host document */
+	SPEC_KIND_HOST,
+	SPEC_KIND_PLAN,
+	SPEC_KIND_TENANT,
+	SPEC_KIND_MAX,
+};
+
+/* "host", "plan", "tenant"; NULL for others. */
+const char *spec_kind_name(enum spec_kind kind);
+/* Kind of a parsed document; SPEC_KIND_HOST when it is neither plan nor tenant. */
+enum spec_kind spec_kind_of(const json_t *doc);
+/* Checks one document by itself. 0, -EINVAL with problems added, or -ENOMEM. 'name' is shown. */
+int spec_validate_text(enum spec_kind kind, const char *text, size_t len, const char *name,
+		       struct problems *problems);
+
+/* Documents that belong together: at most one host, plans, tenants. */
+struct spec_set {
+	struct spec_host *host; /* NULL = none */
+	char *host_file;
+	struct {
+		struct spec_plan *items;
+		char **files;
+		size_t n;
+	} plans;
+	struct {
+		struct spec_tenant *items;
+		char **files;
+		size_t n;
+	} tenants;
+};
+
+#define SPEC_SET_INIT ((struct spec_set){0})
+void spec_set_done(struct spec_set *s);
+#define _cleanup_spec_set_ _cleanup_(spec_set_done)
+
+/* Parses, checks and adds a document. 0, -EINVAL with problems added (nothing is added), -ENOMEM.
+ */
+int spec_set_add_text(struct spec_set *s, enum spec_kind kind, const char *text, size_t len,
+		      const char *name, struct problems *problems);
+/* Adds NAME.json files: of dirfd itself (kind by content), of its "plans" and its "tenants", each
+ * sorted by name. Names are shown as "prefix/plans/small.json"; prefix may be "". Files that cannot
+ * be read are problems too. -EINVAL, -ENOMEM, or an error of the directory itself in err. */
+int spec_set_load_dir(struct spec_set *s, int dirfd, const char *prefix, struct problems *problems,
+		      struct err *err);
+/* As above for one file, read from an open fd. */
+int spec_set_load_fd(struct spec_set *s, enum spec_kind kind, int fd, const char *name,
+		     struct problems *problems);
+/* Checks documents against each other: plan@version twice with different content, tenant twice,
+ * missing plan or version, overrides on the plan, instances over their tenant's quota. When the set
+ * holds no plan at all, plans are taken as known elsewhere and are not missed. */
+int spec_set_check(const struct spec_set *s, struct problems *problems);
+/* Plan by name and version (0 = newest); NULL when it is not in the set. */
+const struct spec_plan *spec_set_find_plan(const struct spec_set *s, const char *name,
+					   uint64_t version);
+
+/* What the host can enforce. First match decides; a name without a match is "not supported by this
+ * build". */
+struct spec_support {
+	const char *name;    /* dotted name, '*' as in tolerate_unsupported */
+	const char *why_not; /* NULL = supported; else the reason, "no memory controller" */
+};
+
+/* One configured item that cannot be enforced. */
+struct spec_item {
+	char name[48]; /* "disk.read", "features.nesting", "ssh_keys" */
+	char reason[160];
+	bool is_tolerated; /* named in the host's tolerate_unsupported */
+};
+
+#define SPEC_ITEMS_MAX 48
+struct spec_items {
+	struct spec_item items[SPEC_ITEMS_MAX];
+	size_t n;
+	size_t n_refused; /* not tolerated */
+};
+
+/* Lists what plan (after overrides), instance and tenant configure and the host cannot enforce.
+ * Defaults and values that switch something off do not count. instance and tenant may be NULL.
+ * 'support' ends with a row whose name is NULL. Pure; never fails. */
+void spec_unsupported(const struct spec_plan *plan, const struct spec_instance *instance,
+		      const struct spec_tenant *tenant, const struct spec_host *host,
+		      const struct spec_support *support, struct spec_items *ret);
+/* The same for the host document itself: listen.tcp, networks, webhooks, backup_targets. */
+void spec_host_unsupported(const struct spec_host *host, const struct spec_support *support,
+			   struct spec_items *ret);
+/* EOPNOTSUPP that names every refused item, and as hint the way out; 0 when none is refused. */
+int spec_items_to_err(const struct spec_items *items, struct err *err);
