@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Jobs: short-lived processes of vps-job (protocol: runtime/jobs/job.h). Started with a fixed
+ * environment, cwd "/", stdin closed or a pipe; their stdout is read line by line, with a bound on
+ * everything. At most INST_JOBS_MAX run at a time; others wait their turn in the order of arrival.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "base/err.h"
+
+#define INST_JOBS_MAX 4u
+#define INST_JOB_ARGS_MAX 24u
+
+struct job;
+struct job_pool;
+
+/* One line of output. */
+enum job_line_kind {
+	JOB_LINE_PROGRESS,
+	JOB_LINE_RESULT,
+	JOB_LINE_ERROR,
+};
+
+struct job_line {
+	enum job_line_kind kind;
+	char what[48]; /* progress */
+	uint64_t done;
+	uint64_t total; /* 0 = not known */
+	char code[32];	/* error */
+	struct err err;
+	json_t *result; /* owned; job_line_done() */
+};
+
+/* Parses one line (without its newline). -EBADMSG for anything that is not exactly one of the
+ * three; texts are cleaned of control characters and cut. */
+int job_line_parse(const char *line, size_t len, struct job_line *ret, struct err *err);
+void job_line_done(struct job_line *l);
+
+enum job_flags {
+	JOB_STDIN = 1u << 0,	  /* a pipe to write to: job_stdin() */
+	JOB_IMMEDIATE = 1u << 1,  /* does not wait its turn */
+	JOB_STDOUT_RAW = 1u << 2, /* for tests: output is not parsed */
+};
+
+struct job_spec {
+	const char *const *argv; /* verb and options, NULL-terminated, copied */
+	unsigned flags;		 /* enum job_flags */
+	uint64_t timeout_usec;	 /* from its start; SIGTERM then, SIGKILL 10 s later; 0 = none */
+	void (*progress)(void *arg, const char *what, uint64_t done, uint64_t total); /* or NULL */
+	/* Called once; the job is gone afterwards. err NULL: success, and 'result' is the object
+	 * (borrowed). Else 'code' is the API's or the job's code ("no-space") and 'err' says what
+	 * happened, with the end of stderr where the job itself said nothing. */
+	void (*done)(void *arg, const char *code, const struct err *err, json_t *result);
+	void *arg;
+};
+
+/* 'path' is the vps-job program. */
+int job_pool_new(sd_event *event, const char *path, struct job_pool **ret, struct err *err);
+/* Kills what runs (SIGKILL); their done() is not called. */
+void job_pool_free(struct job_pool *p);
+/* done() is never called from within. ret_job may be NULL. */
+int job_start(struct job_pool *p, const struct job_spec *spec, struct job **ret_job,
+	      struct err *err);
+/* Asks it to end (SIGTERM, SIGKILL 10 s later); done() comes with ECANCELED. */
+void job_cancel(struct job *j);
+/* Forgets the callbacks and kills the job at once. */
+void job_abandon(struct job *j);
+/* Writing end of its stdin: non-blocking, owned by the job, a write to a job that ended gives
+ * EPIPE (SIGPIPE is the program's to ignore). -1 without JOB_STDIN, while it waits its turn, or
+ * after job_stdin_close(). */
+int job_stdin(const struct job *j);
+/* End of the input. */
+void job_stdin_close(struct job *j);

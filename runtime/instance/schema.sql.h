@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The schema of vpsd.db as steps of migration: step N brings PRAGMA user_version from N to N + 1.
+ * A step that was released is never changed again; a change of the schema is one more step.
+ * Included by store.c alone. Times are seconds since the epoch.
+ */
+#pragma once
+
+static const char *const store_migrations[] = {
+	/* 0 -> 1 */
+	/* Documents are JSON as config/ prints it: a tenant's without its instances. */
+	"CREATE TABLE tenants ("
+	"  id TEXT PRIMARY KEY NOT NULL,"
+	"  name TEXT NOT NULL UNIQUE,"
+	"  doc TEXT NOT NULL,"
+	"  by_file INTEGER NOT NULL DEFAULT 0," /* a file created it (vps apply --prune) */
+	"  created INTEGER NOT NULL"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TABLE plans ("
+	"  name TEXT NOT NULL,"
+	"  version INTEGER NOT NULL,"
+	"  doc TEXT NOT NULL,"
+	"  created INTEGER NOT NULL,"
+	"  PRIMARY KEY (name, version)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TABLE images ("
+	"  name TEXT PRIMARY KEY NOT NULL,"
+	"  digest TEXT NOT NULL,"
+	"  created INTEGER NOT NULL"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TABLE instances ("
+	"  id TEXT PRIMARY KEY NOT NULL,"
+	"  tenant_id TEXT NOT NULL REFERENCES tenants (id),"
+	"  name TEXT NOT NULL,"
+	"  phase INTEGER NOT NULL,"   /* enum inst_phase */
+	"  desired INTEGER NOT NULL," /* enum inst_desired */
+	"  plan TEXT NOT NULL,"
+	"  plan_version INTEGER NOT NULL,"
+	"  digest TEXT NOT NULL,"
+	"  doc TEXT NOT NULL,"		  /* spec_instance */
+	"  by_file INTEGER NOT NULL,"	  /* a file created it */
+	"  file_fields INTEGER NOT NULL," /* bits of enum inst_field that a file wrote last */
+	"  created INTEGER NOT NULL,"
+	"  boot INTEGER NOT NULL DEFAULT 0,"	  /* number of the last start */
+	"  exit_boot INTEGER NOT NULL DEFAULT 0," /* last boot whose end is recorded */
+	"  last_exit INTEGER NOT NULL DEFAULT 0," /* enum keeper_exit */
+	"  failures INTEGER NOT NULL DEFAULT 0,"  /* quick ends in a row */
+	"  failed INTEGER NOT NULL DEFAULT 0,"	  /* given up: no start until it is asked for */
+	"  error TEXT,"
+	"  FOREIGN KEY (plan, plan_version) REFERENCES plans (name, version),"
+	"  UNIQUE (tenant_id, name)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TABLE id_ranges ("
+	"  idx INTEGER PRIMARY KEY NOT NULL,"
+	"  instance_id TEXT NOT NULL UNIQUE REFERENCES instances (id) ON DELETE CASCADE"
+	") STRICT;"
+	"CREATE TABLE operations ("
+	"  id TEXT PRIMARY KEY NOT NULL,"
+	"  kind INTEGER NOT NULL,"   /* enum op_kind */
+	"  status INTEGER NOT NULL," /* enum op_status */
+	"  target TEXT NOT NULL,"
+	"  instance_id TEXT,"
+	"  created INTEGER NOT NULL,"
+	"  ended INTEGER,"
+	"  error_code TEXT,"
+	"  error TEXT,"
+	"  hint TEXT,"
+	"  result TEXT"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX operations_created ON operations (created);",
+};
