@@ -1,0 +1,694 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The database and its committer thread. The connection belongs to the opening thread until
+ * store_start(), then to the committer alone; the two share only the queues under 'lock'.
+ */
+#include "runtime/instance/store.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "runtime/instance/schema.sql.h"
+
+#define PARAMS_MAX 24
+#define STATEMENTS_CACHED 96
+#define DB_NAME "vpsd.db"
+#define BACKUP_NAME "vpsd.db.backup"
+/* Checkpoint once the log holds this many transactions, or when the thread has been idle. */
+#define CHECKPOINT_AFTER 256
+#define IDLE_SECONDS 2
+
+struct param {
+	char type; /* 's' or 'i' */
+	bool null;
+	int64_t i;
+	char *s;
+};
+
+struct statement {
+	struct statement *next;
+	const char *sql; /* literal */
+	unsigned n_params;
+	struct param params[];
+};
+
+struct store_txn {
+	struct store_txn *next;
+	struct store *store;
+	struct statement *first, **last;
+	bool failed; /* no memory while it was filled */
+	void (*done)(void *arg, const struct err *err);
+	void *arg;
+	struct err result; /* code 0 = durable */
+};
+
+struct queue {
+	struct store_txn *first, **last;
+};
+
+struct store {
+	sqlite3 *db;
+	char *dir;
+	struct {
+		const char *sql;
+		sqlite3_stmt *stmt;
+	} cache[STATEMENTS_CACHED];
+	unsigned n_cached;
+	int event;
+	bool started;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;    /* queue, stop or backup changed */
+	pthread_cond_t drained; /* nothing queued or being committed */
+	struct queue queue;     /* submitted */
+	struct queue completed; /* to be dispatched */
+	bool busy, stop, backup;
+	unsigned since_checkpoint; /* committer only */
+};
+
+struct store_row {
+	sqlite3_stmt *stmt;
+};
+
+static void queue_init(struct queue *q)
+{
+	q->first = NULL;
+	q->last = &q->first;
+}
+
+static void queue_add(struct queue *q, struct store_txn *t)
+{
+	t->next = NULL;
+	*q->last = t;
+	q->last = &t->next;
+}
+
+static struct queue queue_take(struct queue *q)
+{
+	struct queue taken = *q;
+	if (!taken.first)
+		taken.last = &taken.first;
+	queue_init(q);
+	return taken;
+}
+
+/* SQLite's result as an errno-style code: what an operator can act on keeps its own number. */
+static int sqlite_errno(int rc)
+{
+	switch (rc & 0xff) {
+	case SQLITE_FULL:
+		return ENOSPC;
+	case SQLITE_NOMEM:
+		return ENOMEM;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return EBUSY;
+	case SQLITE_CONSTRAINT:
+		return EEXIST;
+	case SQLITE_READONLY:
+		return EROFS;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return EUCLEAN;
+	default:
+		return EIO;
+	}
+}
+
+static int db_err(sqlite3 *db, int rc, struct err *err, const char *what)
+{
+	int r = err_set(err, sqlite_errno(rc), "database: cannot %s: %s", what,
+			db ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
+	if ((rc & 0xff) == SQLITE_FULL)
+		err_hint(err, "free some space in the state directory");
+	return r;
+}
+
+static int db_exec(sqlite3 *db, const char *sql, struct err *err)
+{
+	int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+	return rc == SQLITE_OK ? 0 : db_err(db, rc, err, sql);
+}
+
+/* --- opening ------------------------------------------------------------------------------- */
+
+static char *path_in(const char *dir, const char *name)
+{
+	char *p = NULL;
+	return asprintf(&p, "%s/%s", dir, name) < 0 ? NULL : p;
+}
+
+static int check_row(void *arg, int n, char **values, char **names)
+{
+	(void)names;
+	bool *ok = arg;
+	*ok = n == 1 && values[0] && strcmp(values[0], "ok") == 0;
+	return 0;
+}
+
+static int open_checked(const char *path, sqlite3 **ret, struct err *err)
+{
+	sqlite3 *db = NULL;
+	bool ok = false;
+	int rc = sqlite3_open_v2(path, &db,
+				 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+					 SQLITE_OPEN_NOFOLLOW,
+				 NULL);
+	int r = rc == SQLITE_OK ? 0 : db_err(db, rc, err, "open it");
+	if (r == 0) {
+		sqlite3_busy_timeout(db, 5000);
+		/* synchronous=FULL: with NORMAL an acknowledged commit can be lost on power failure
+		 * (https://www.sqlite.org/pragma.html#pragma_synchronous). */
+		r = db_exec(db,
+			    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+			    "PRAGMA trusted_schema=OFF; PRAGMA cache_size=-512; PRAGMA wal_autocheckpoint=0;",
+			    err);
+	}
+	if (r == 0) {
+		rc = sqlite3_exec(db, "PRAGMA quick_check(1)", check_row, &ok, NULL);
+		if (rc != SQLITE_OK)
+			r = db_err(db, rc, err, "check it");
+		else if (!ok)
+			r = err_set(err, EUCLEAN, "database: '%s' is damaged", path);
+	}
+	if (r < 0) {
+		sqlite3_close(db);
+		return r;
+	}
+	*ret = db;
+	return 0;
+}
+
+/* Renames the damaged file with its log files to a free name, and copies the last good backup to
+ * its place (a copy, so that the backup stays). */
+static int set_damaged_aside(const char *dir, char **ret_note, struct err *err)
+{
+	static const char *const suffixes[] = {"", "-wal", "-shm"};
+	_cleanup_close_ int dirfd = path_open_dir(dir, err);
+	char to[64], from[64];
+	unsigned n = 1;
+
+	if (dirfd < 0)
+		return dirfd;
+	do
+		(void)str_fmt(to, sizeof(to), DB_NAME ".damaged-%u", n++);
+	while (faccessat(dirfd, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0 && n < 1000);
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
+		char target[80];
+		(void)str_fmt(from, sizeof(from), DB_NAME "%s", suffixes[i]);
+		(void)str_fmt(target, sizeof(target), "%s%s", to, suffixes[i]);
+		if (renameat(dirfd, from, dirfd, target) < 0 && errno != ENOENT)
+			return err_sys(err, "cannot set the damaged database '%s' aside", from);
+	}
+	bool restored = false;
+	if (faccessat(dirfd, BACKUP_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+		_cleanup_free_ char *source = path_in(dir, BACKUP_NAME), *path = path_in(dir, DB_NAME);
+		sqlite3 *good = NULL;
+		struct err ignored = ERR_INIT;
+		if (source && path && open_checked(source, &good, &ignored) == 0) {
+			char *sql = sqlite3_mprintf("VACUUM INTO %Q", path);
+			restored = sql && db_exec(good, sql, &ignored) == 0;
+			sqlite3_free(sql);
+			sqlite3_close(good);
+		}
+	}
+	if (asprintf(ret_note, "the database was damaged and is kept as '%s/%s'; %s", dir, to,
+		     restored ? "the last good backup was restored, later changes are missing"
+			      : "there was no good backup: starting empty") < 0)
+		*ret_note = NULL;
+	return 0;
+}
+
+static int schema_version(sqlite3 *db, int *ret, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc = sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &stmt, NULL);
+	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+		*ret = sqlite3_column_int(stmt, 0);
+	else
+		rc = db_err(db, rc, err, "read its version");
+	sqlite3_finalize(stmt);
+	return rc < 0 ? rc : 0;
+}
+
+static int migrate(sqlite3 *db, struct err *err)
+{
+	const int newest = (int)(sizeof(store_migrations) / sizeof(*store_migrations));
+	int version = 0;
+	int r = schema_version(db, &version, err);
+	if (r < 0)
+		return r;
+	if (version > newest)
+		return err_set(err, ENOTSUP,
+			       "database: its version is %d and this vpsd knows up to %d; use the newer vpsd",
+			       version, newest);
+	for (; version < newest; version++) {
+		char done[64];
+		(void)str_fmt(done, sizeof(done), "PRAGMA user_version=%d", version + 1);
+		r = db_exec(db, "BEGIN EXCLUSIVE", err);
+		if (r < 0)
+			return r;
+		r = db_exec(db, store_migrations[version], err);
+		if (r == 0)
+			r = db_exec(db, done, err);
+		if (r == 0)
+			r = db_exec(db, "COMMIT", err);
+		if (r < 0) {
+			(void)db_exec(db, "ROLLBACK", NULL);
+			return r;
+		}
+	}
+	return 0;
+}
+
+int store_open(const char *dir, struct store **ret, char **ret_note, struct err *err)
+{
+	_cleanup_free_ char *path = path_in(dir, DB_NAME), *note = NULL;
+	struct store *s = calloc(1, sizeof(*s));
+	mode_t old = umask(0077);
+	int r;
+
+	if (!s || !path || !(s->dir = strdup(dir))) {
+		r = err_set(err, ENOMEM, "cannot open the database");
+		goto failed;
+	}
+	s->event = -1;
+	queue_init(&s->queue);
+	queue_init(&s->completed);
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_condattr_t attr;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->wake, &attr);
+	pthread_cond_init(&s->drained, &attr);
+	pthread_condattr_destroy(&attr);
+
+	r = open_checked(path, &s->db, err);
+	if (r == -EUCLEAN) {
+		r = set_damaged_aside(dir, &note, err);
+		if (r == 0)
+			r = open_checked(path, &s->db, err);
+	}
+	if (r == 0)
+		r = migrate(s->db, err);
+	if (r == 0) {
+		s->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (s->event < 0)
+			r = err_sys(err, "cannot make an eventfd");
+	}
+	if (r < 0)
+		goto failed;
+	(void)umask(old);
+	if (ret_note)
+		*ret_note = take_ptr(note);
+	*ret = s;
+	return 0;
+failed:
+	(void)umask(old);
+	store_close(s);
+	return r;
+}
+
+/* --- reading at start-up ------------------------------------------------------------------- */
+
+int store_load(struct store *s, const char *sql, int (*row)(void *arg, const struct store_row *r, struct err *err),
+	       void *arg, struct err *err)
+{
+	struct store_row current = {0};
+	int rc = sqlite3_prepare_v2(s->db, sql, -1, &current.stmt, NULL);
+	int r = rc == SQLITE_OK ? 0 : db_err(s->db, rc, err, sql);
+
+	while (r >= 0 && (rc = sqlite3_step(current.stmt)) == SQLITE_ROW)
+		r = row(arg, &current, err);
+	if (r >= 0 && rc != SQLITE_DONE)
+		r = db_err(s->db, rc, err, sql);
+	sqlite3_finalize(current.stmt);
+	return r < 0 ? r : 0;
+}
+
+int64_t store_row_int(const struct store_row *r, int column)
+{
+	return sqlite3_column_int64(r->stmt, column);
+}
+
+const char *store_row_text(const struct store_row *r, int column)
+{
+	const char *text = (const char *)sqlite3_column_text(r->stmt, column);
+	return text ? text : "";
+}
+
+/* --- transactions -------------------------------------------------------------------------- */
+
+struct store_txn *store_txn_new(struct store *s)
+{
+	struct store_txn *t = calloc(1, sizeof(*t));
+	if (t) {
+		t->store = s;
+		t->last = &t->first;
+	}
+	return t;
+}
+
+static void statement_free(struct statement *st)
+{
+	for (unsigned i = 0; i < st->n_params; i++)
+		free(st->params[i].s);
+	free(st);
+}
+
+void store_txn_free(struct store_txn *t)
+{
+	if (!t)
+		return;
+	for (struct statement *st = t->first, *next; st; st = next) {
+		next = st->next;
+		statement_free(st);
+	}
+	free(t);
+}
+
+void store_txn_add(struct store_txn *t, const char *sql, const char *types, ...)
+{
+	size_t n = strlen(types);
+	if (!t || t->failed)
+		return;
+	struct statement *st = n <= PARAMS_MAX ? calloc(1, sizeof(*st) + n * sizeof(struct param)) : NULL;
+	if (!st) {
+		t->failed = true;
+		return;
+	}
+	st->sql = sql;
+	st->n_params = (unsigned)n;
+	va_list ap;
+	va_start(ap, types);
+	for (size_t i = 0; i < n; i++) {
+		struct param *p = &st->params[i];
+		p->type = types[i];
+		if (types[i] == 'i') {
+			p->i = va_arg(ap, int64_t);
+			continue;
+		}
+		const char *text = va_arg(ap, const char *);
+		p->null = !text;
+		if (text && !(p->s = strdup(text)))
+			t->failed = true;
+	}
+	va_end(ap);
+	*t->last = st;
+	t->last = &st->next;
+}
+
+static void wake_loop(struct store *s)
+{
+	uint64_t one = 1;
+	/* EAGAIN means that it is readable already. */
+	(void)!write(s->event, &one, sizeof(one));
+}
+
+int store_submit(struct store_txn *t, void (*done)(void *arg, const struct err *err), void *arg,
+		 struct err *err)
+{
+	if (!t || t->failed) {
+		store_txn_free(t);
+		return err_set(err, ENOMEM, "no memory for a database transaction");
+	}
+	struct store *s = t->store;
+	t->done = done;
+	t->arg = arg;
+	pthread_mutex_lock(&s->lock);
+	queue_add(&s->queue, t);
+	pthread_cond_signal(&s->wake);
+	pthread_mutex_unlock(&s->lock);
+	return 0;
+}
+
+/* --- the committer thread ------------------------------------------------------------------ */
+
+static int prepare_cached(struct store *s, const char *sql, sqlite3_stmt **ret, struct err *err)
+{
+	for (unsigned i = 0; i < s->n_cached; i++) {
+		if (s->cache[i].sql == sql) {
+			*ret = s->cache[i].stmt;
+			return 0;
+		}
+	}
+	if (s->n_cached == STATEMENTS_CACHED)
+		return err_set(err, E2BIG, "database: too many different statements");
+	sqlite3_stmt *stmt = NULL;
+	int rc = sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL);
+	if (rc != SQLITE_OK)
+		return db_err(s->db, rc, err, sql);
+	s->cache[s->n_cached].sql = sql;
+	s->cache[s->n_cached++].stmt = stmt;
+	*ret = stmt;
+	return 0;
+}
+
+static int run_statement(struct store *s, const struct statement *st, struct err *err)
+{
+	sqlite3_stmt *stmt = NULL;
+	int r = prepare_cached(s, st->sql, &stmt, err);
+	if (r < 0)
+		return r;
+	int rc = SQLITE_OK;
+	for (unsigned i = 0; rc == SQLITE_OK && i < st->n_params; i++) {
+		const struct param *p = &st->params[i];
+		if (p->type == 'i')
+			rc = sqlite3_bind_int64(stmt, (int)i + 1, p->i);
+		else if (p->null)
+			rc = sqlite3_bind_null(stmt, (int)i + 1);
+		else
+			rc = sqlite3_bind_text(stmt, (int)i + 1, p->s, -1, SQLITE_STATIC);
+	}
+	if (rc == SQLITE_OK) {
+		do
+			rc = sqlite3_step(stmt);
+		while (rc == SQLITE_ROW);
+	}
+	r = rc == SQLITE_DONE ? 0 : db_err(s->db, rc, err, st->sql);
+	(void)sqlite3_reset(stmt);
+	(void)sqlite3_clear_bindings(stmt);
+	return r;
+}
+
+static void run_txn(struct store *s, struct store_txn *t)
+{
+	int r = db_exec(s->db, "SAVEPOINT txn", &t->result);
+	if (r < 0)
+		return;
+	for (const struct statement *st = t->first; r == 0 && st; st = st->next)
+		r = run_statement(s, st, &t->result);
+	if (r < 0)
+		(void)db_exec(s->db, "ROLLBACK TO txn", NULL);
+	struct err release = ERR_INIT;
+	if (db_exec(s->db, "RELEASE txn", &release) < 0 && r == 0)
+		t->result = release;
+}
+
+/* One transaction of SQLite, hence one fsync, for all that wait; each is a savepoint in it. */
+static void commit_batch(struct store *s, struct queue *batch)
+{
+	struct err whole = ERR_INIT;
+	int r = db_exec(s->db, "BEGIN IMMEDIATE", &whole);
+	for (struct store_txn *t = batch->first; r == 0 && t; t = t->next) {
+		run_txn(s, t);
+		/* Some failures (disk full, I/O) roll back the whole transaction by themselves. */
+		if (sqlite3_get_autocommit(s->db)) {
+			whole = t->result;
+			r = whole.code ? -whole.code : err_set(&whole, EIO, "database: transaction lost");
+		}
+	}
+	if (r == 0)
+		r = db_exec(s->db, "COMMIT", &whole);
+	if (r < 0) {
+		if (!sqlite3_get_autocommit(s->db))
+			(void)db_exec(s->db, "ROLLBACK", NULL);
+		for (struct store_txn *t = batch->first; t; t = t->next)
+			if (!t->result.code)
+				t->result = whole;
+	}
+	s->since_checkpoint++;
+}
+
+static void checkpoint(struct store *s, int mode)
+{
+	if (s->since_checkpoint && sqlite3_wal_checkpoint_v2(s->db, NULL, mode, NULL, NULL) == SQLITE_OK)
+		s->since_checkpoint = 0;
+}
+
+/* VACUUM INTO writes a closed file without a log beside it; it appears under its name when whole. */
+static int write_backup(struct store *s, struct err *err)
+{
+	_cleanup_free_ char *tmp = path_in(s->dir, BACKUP_NAME ".tmp"), *to = path_in(s->dir, BACKUP_NAME);
+	_cleanup_close_ int dirfd = -1, fd = -1;
+	if (!tmp || !to)
+		return err_set(err, ENOMEM, "cannot back up the database");
+	if (unlink(tmp) < 0 && errno != ENOENT)
+		return err_sys(err, "cannot remove '%s'", tmp);
+	char *sql = sqlite3_mprintf("VACUUM INTO %Q", tmp);
+	int r = sql ? db_exec(s->db, sql, err) : err_set(err, ENOMEM, "cannot back up the database");
+	sqlite3_free(sql);
+	if (r < 0) {
+		(void)unlink(tmp);
+		return r;
+	}
+	dirfd = path_open_dir(s->dir, err);
+	if (dirfd < 0)
+		return dirfd;
+	fd = path_open_beneath(dirfd, BACKUP_NAME ".tmp", O_RDONLY, 0, err);
+	if (fd < 0)
+		return fd;
+	if (fsync(fd) < 0 || rename(tmp, to) < 0 || fsync(dirfd) < 0) {
+		r = err_sys(err, "cannot write '%s'", to);
+		(void)unlink(tmp);
+	}
+	return r;
+}
+
+static void *committer(void *arg)
+{
+	struct store *s = arg;
+	pthread_mutex_lock(&s->lock);
+	for (;;) {
+		while (!s->queue.first && !s->stop && !s->backup) {
+			struct timespec until;
+			clock_gettime(CLOCK_MONOTONIC, &until);
+			until.tv_sec += IDLE_SECONDS;
+			if (!s->since_checkpoint) {
+				pthread_cond_wait(&s->wake, &s->lock);
+			} else if (pthread_cond_timedwait(&s->wake, &s->lock, &until) == ETIMEDOUT) {
+				pthread_mutex_unlock(&s->lock);
+				checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE);
+				pthread_mutex_lock(&s->lock);
+			}
+		}
+		if (!s->queue.first && s->stop && !s->backup)
+			break;
+		struct queue batch = queue_take(&s->queue);
+		bool backup = s->backup && !batch.first;
+		if (backup)
+			s->backup = false;
+		s->busy = true;
+		pthread_mutex_unlock(&s->lock);
+
+		if (batch.first)
+			commit_batch(s, &batch);
+		if (s->since_checkpoint >= CHECKPOINT_AFTER)
+			checkpoint(s, SQLITE_CHECKPOINT_PASSIVE);
+		if (backup) {
+			struct err err = ERR_INIT;
+			if (write_backup(s, &err) < 0)
+				log_warning("the backup of the database failed: %s", err_text(&err));
+		}
+
+		pthread_mutex_lock(&s->lock);
+		for (struct store_txn *t = batch.first, *next; t; t = next) {
+			next = t->next;
+			queue_add(&s->completed, t);
+		}
+		s->busy = false;
+		wake_loop(s);
+		pthread_cond_broadcast(&s->drained);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return NULL;
+}
+
+int store_start(struct store *s, struct err *err)
+{
+	sigset_t all, old;
+	sigfillset(&all);
+	/* Signals are the event loop's. */
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int e = pthread_create(&s->thread, NULL, committer, s);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (e)
+		return err_set(err, e, "cannot start the database thread: %s", strerror(e));
+	s->started = true;
+	return 0;
+}
+
+int store_fd(const struct store *s)
+{
+	return s->event;
+}
+
+void store_dispatch(struct store *s)
+{
+	uint64_t n;
+	(void)!read(s->event, &n, sizeof(n));
+	pthread_mutex_lock(&s->lock);
+	struct queue done = queue_take(&s->completed);
+	pthread_mutex_unlock(&s->lock);
+	for (struct store_txn *t = done.first, *next; t; t = next) {
+		next = t->next;
+		if (t->done)
+			t->done(t->arg, t->result.code ? &t->result : NULL);
+		else if (t->result.code)
+			log_error("a change was not stored: %s", err_text(&t->result));
+		store_txn_free(t);
+	}
+}
+
+void store_flush(struct store *s)
+{
+	if (s->started) {
+		pthread_mutex_lock(&s->lock);
+		while (s->queue.first || s->busy)
+			pthread_cond_wait(&s->drained, &s->lock);
+		pthread_mutex_unlock(&s->lock);
+	}
+	store_dispatch(s);
+}
+
+void store_backup(struct store *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->backup = true;
+	pthread_cond_signal(&s->wake);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void store_close(struct store *s)
+{
+	if (!s)
+		return;
+	if (s->started) {
+		pthread_mutex_lock(&s->lock);
+		s->backup = true;
+		s->stop = true;
+		pthread_cond_signal(&s->wake);
+		pthread_mutex_unlock(&s->lock);
+		pthread_join(s->thread, NULL);
+		store_dispatch(s);
+	}
+	for (unsigned i = 0; i < s->n_cached; i++)
+		sqlite3_finalize(s->cache[i].stmt);
+	if (s->db) {
+		checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE);
+		sqlite3_close(s->db);
+	}
+	if (s->event >= 0)
+		(void)close(s->event);
+	if (s->dir) {
+		pthread_mutex_destroy(&s->lock);
+		pthread_cond_destroy(&s->wake);
+		pthread_cond_destroy(&s->drained);
+	}
+	free(s->dir);
+	free(s);
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The database: durability order, atomic transactions, damage, backup. */
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/path.h"
+#include "base/str.h"
+#include "runtime/instance/store.h"
+
+#define INSERT_PLAN "INSERT INTO plans (name, version, doc, created) VALUES (?, ?, ?, 1)"
+
+struct fixture {
+	char dir[64];
+	struct store *store;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	strcpy(f->dir, "/tmp/vps-store-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	store_close(f->store);
+	int tmp = path_open_dir("/tmp", NULL);
+	assert_true(tmp >= 0);
+	assert_int_equal(path_remove_tree(tmp, f->dir + strlen("/tmp/"), NULL), 0);
+	(void)close(tmp);
+	free(f);
+	return 0;
+}
+
+static void open_started(struct fixture *f, char **note)
+{
+	struct err err = ERR_INIT;
+	if (store_open(f->dir, &f->store, note, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_int_equal(store_start(f->store, &err), 0);
+}
+
+static void reopen(struct fixture *f, char **note)
+{
+	store_close(f->store);
+	f->store = NULL;
+	struct err err = ERR_INIT;
+	if (store_open(f->dir, &f->store, note, &err) < 0)
+		fail_msg("%s", err.msg);
+}
+
+struct outcome {
+	int calls;
+	int code;
+	int order;
+};
+
+static int next_order;
+
+static void done(void *arg, const struct err *err)
+{
+	struct outcome *o = arg;
+	o->calls++;
+	o->code = err ? err->code : 0;
+	o->order = next_order++;
+}
+
+static int count_row(void *arg, const struct store_row *r, struct err *err)
+{
+	(void)err;
+	*(int64_t *)arg = store_row_int(r, 0);
+	return 0;
+}
+
+static int64_t count_plans(struct fixture *f)
+{
+	int64_t n = -1;
+	struct err err = ERR_INIT;
+	assert_int_equal(store_load(f->store, "SELECT count(*) FROM plans", count_row, &n, &err), 0);
+	return n;
+}
+
+static void put_plan(struct fixture *f, const char *name, int64_t version, struct outcome *o)
+{
+	struct store_txn *t = store_txn_new(f->store);
+	store_txn_add(t, INSERT_PLAN, "sis", name, version, "{}");
+	assert_int_equal(store_submit(t, done, o, NULL), 0);
+}
+
+static void test_commit_and_reload(void **state)
+{
+	struct fixture *f = *state;
+	struct outcome o[50] = {0};
+	open_started(f, NULL);
+	next_order = 0;
+	for (int i = 0; i < 50; i++)
+		put_plan(f, "small", i, &o[i]);
+	store_flush(f->store);
+	for (int i = 0; i < 50; i++) {
+		assert_int_equal(o[i].calls, 1);
+		assert_int_equal(o[i].code, 0);
+		assert_int_equal(o[i].order, i);
+	}
+	reopen(f, NULL);
+	assert_int_equal(count_plans(f), 50);
+}
+
+static void test_fd_announces(void **state)
+{
+	struct fixture *f = *state;
+	struct outcome o = {0};
+	open_started(f, NULL);
+	put_plan(f, "a", 1, &o);
+	struct pollfd p = {.fd = store_fd(f->store), .events = POLLIN};
+	assert_int_equal(poll(&p, 1, 10000), 1);
+	assert_int_equal(o.calls, 0); /* only from dispatch */
+	store_dispatch(f->store);
+	assert_int_equal(o.calls, 1);
+	assert_int_equal(poll(&p, 1, 0), 0);
+}
+
+/* A refused statement undoes its own transaction whole, and no other of the batch. */
+static void test_atomic(void **state)
+{
+	struct fixture *f = *state;
+	struct outcome o[3] = {0};
+	open_started(f, NULL);
+	put_plan(f, "a", 1, &o[0]);
+	struct store_txn *t = store_txn_new(f->store);
+	store_txn_add(t, INSERT_PLAN, "sis", "b", (int64_t)1, "{}");
+	store_txn_add(t, INSERT_PLAN, "sis", "a", (int64_t)1, "{}");
+	assert_int_equal(store_submit(t, done, &o[1], NULL), 0);
+	put_plan(f, "c", 1, &o[2]);
+	store_flush(f->store);
+	assert_int_equal(o[0].code, 0);
+	assert_int_equal(o[1].code, EEXIST);
+	assert_int_equal(o[2].code, 0);
+	reopen(f, NULL);
+	assert_int_equal(count_plans(f), 2);
+}
+
+static void test_null_and_types(void **state)
+{
+	struct fixture *f = *state;
+	struct outcome o = {0};
+	open_started(f, NULL);
+	put_plan(f, NULL, 1, &o); /* NOT NULL column */
+	store_flush(f->store);
+	assert_int_equal(o.code, EEXIST);
+}
+
+static void test_kill_loses_nothing(void **state)
+{
+	struct fixture *f = *state;
+	int pipefd[2];
+	assert_int_equal(pipe2(pipefd, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct outcome o;
+		open_started(f, NULL);
+		for (int64_t i = 0;; i++) {
+			put_plan(f, "k", i, &o);
+			store_flush(f->store);
+			if (write(pipefd[1], &i, sizeof(i)) != sizeof(i))
+				_exit(1);
+		}
+	}
+	int64_t acknowledged = -1, one;
+	(void)close(pipefd[1]);
+	for (int i = 0; i < 40 && read(pipefd[0], &one, sizeof(one)) == sizeof(one); i++)
+		acknowledged = one;
+	kill(pid, SIGKILL);
+	while (read(pipefd[0], &one, sizeof(one)) == sizeof(one))
+		acknowledged = one;
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	(void)close(pipefd[0]);
+	reopen(f, NULL);
+	assert_true(count_plans(f) >= acknowledged + 1);
+}
+
+static void spoil(struct fixture *f)
+{
+	char path[96];
+	assert_int_equal(str_fmt(path, sizeof(path), "%s/vpsd.db", f->dir), 0);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	char junk[8192];
+	memset(junk, 0x5a, sizeof(junk));
+	assert_int_equal(pwrite(fd, junk, sizeof(junk), 0), sizeof(junk));
+	(void)close(fd);
+}
+
+static void test_damage_restores_backup(void **state)
+{
+	struct fixture *f = *state;
+	struct outcome o = {0};
+	char *note = NULL;
+	open_started(f, NULL);
+	put_plan(f, "a", 1, &o);
+	store_flush(f->store);
+	store_close(f->store); /* writes the backup */
+	f->store = NULL;
+	spoil(f);
+	reopen(f, &note);
+	assert_non_null(note);
+	assert_non_null(strstr(note, "vpsd.db.damaged-1"));
+	assert_non_null(strstr(note, "restored"));
+	free(note);
+	assert_int_equal(count_plans(f), 1);
+}
+
+static void test_damage_without_backup(void **state)
+{
+	struct fixture *f = *state;
+	char *note = NULL, path[96];
+	open_started(f, NULL);
+	store_close(f->store);
+	f->store = NULL;
+	assert_int_equal(str_fmt(path, sizeof(path), "%s/vpsd.db.backup", f->dir), 0);
+	assert_int_equal(unlink(path), 0);
+	spoil(f);
+	reopen(f, &note);
+	assert_non_null(strstr(note, "starting empty"));
+	free(note);
+	assert_int_equal(count_plans(f), 0);
+}
+
+static void test_missing_directory(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = ERR_INIT;
+	assert_true(store_open("/nonexistent/dir", &f->store, NULL, &err) < 0);
+	assert_null(f->store);
+	assert_true(err.code > 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_commit_and_reload, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fd_announces, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_atomic, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_null_and_types, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kill_loses_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damage_restores_backup, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damage_without_backup, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_missing_directory, setup, teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
