@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Process references. */
+/* Process references: what procfs says of a process, tied to a pidfd. */
 #include "base/pidref.h"
 
 #include <fcntl.h>

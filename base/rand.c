@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Random identifiers. */
+/* Random identifiers, from the kernel's generator. */
 #include "base/rand.h"
 
 #include <stdint.h>
