@@ -44,6 +44,13 @@ uint64_t cg_weight_from_cores(uint64_t thousandths);
 
 /* "cpu.cores", ...; NULL when out of range. */
 const char *cg_limit_name(enum cg_limit limit);
+/* "memory.max", ...; NULL when out of range. */
+const char *cg_limit_file(enum cg_limit limit);
+/* The text that the kernel takes, and back. format: -ERANGE for what the file cannot hold; parse:
+ * -EBADMSG. */
+#define CG_LIMIT_TEXT 48
+int cg_limit_format(enum cg_limit limit, uint64_t value, char dst[CG_LIMIT_TEXT]);
+int cg_limit_parse(enum cg_limit limit, const char *text, uint64_t *ret);
 
 /* Writes all limits to the cgroup of dirfd and reads each back. A limit whose controller is not
  * there is marked not effective with the reason and is no error; a limit that the kernel refuses or
@@ -52,18 +59,24 @@ int cg_limits_apply(int dirfd, const struct cg_limits *l, struct cg_limit_status
 		    struct err *err);
 
 enum cg_apply_flags {
-	CG_APPLY_FORCE = 1u << 0, /* lower memory.max below use all the same: the kernel reclaims,
-				     then kills inside */
+	CG_APPLY_FORCE = 1u << 0,    /* lower memory.max below use all the same: the kernel
+					reclaims, then kills inside */
 	CG_APPLY_CEILINGS = 1u << 1, /* leave cpu.weight and memory.min as they are */
 };
-/* As cg_limits_apply(), which has no flags: -EBUSY, with both figures in the text, when memory.max
- * would fall below memory.current. */
+
+/* As cg_limits_apply(), which has no flags: -EBUSY, with both figures in the text and nothing
+ * changed, when memory.max would fall below use. Use is memory.current without the page cache of
+ * files, which the kernel gives back at once: a busy server always fills its limit with that. */
 int cg_limits_apply_flags(int dirfd, const struct cg_limits *l, unsigned flags,
 			  struct cg_limit_status *status, struct err *err);
-/* Reads all limits from the kernel: the cgroup itself and the chain of its ancestors up to the
- * cgroup of rootfd (relative ".." walks are made through dirfds). */
-/* 'depth' is the number of levels above dirfd that count: CG_INSTANCE_DEPTH for an instance. A
- * ceiling's actual value is the least of the chain; cpu.guarantee and memory.guarantee are the
- * cgroup's own. */
+
+/* Reads all limits from the kernel: the cgroup itself and 'depth' levels above it (".." walks are
+ * made through dirfds; CG_INSTANCE_DEPTH for an instance). A ceiling's actual value is the least of
+ * the chain; cpu.guarantee and memory.guarantee are the cgroup's own. With 'configured' NULL the
+ * cgroup's own values stand for it. */
 int cg_limits_read(int dirfd, int depth, const struct cg_limits *configured,
 		   struct cg_limit_status *status, struct err *err);
+
+/* One limit of one cgroup; -ENOENT where the file is not there. */
+int cg_limit_get(int dirfd, enum cg_limit limit, uint64_t *ret, struct err *err);
+int cg_limit_set(int dirfd, enum cg_limit limit, uint64_t value, struct err *err);

@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Limits: one row each, applied by one loop that reads back what the kernel made of it.
+ */
+#include "cgroups/limits.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/num.h"
+#include "base/str.h"
+#include "cgroups/names.h"
+
+#define CPU_PERIOD_USEC UINT64_C(100000)
+#define CPU_QUOTA_MIN_USEC UINT64_C(1000) /* the kernel refuses less */
+#define WEIGHT_MIN UINT64_C(1)
+#define WEIGHT_MAX UINT64_C(10000)
+#define CHAIN_MAX 40 /* levels; a bound, not a limit anybody meets */
+
+/* ---- formats ---- */
+
+static int format_cores(uint64_t v, char dst[CG_LIMIT_TEXT])
+{
+	uint64_t quota;
+
+	if (v == CG_UNLIMITED)
+		return str_fmt(dst, CG_LIMIT_TEXT, "max %" PRIu64, CPU_PERIOD_USEC);
+	if (v > UINT64_C(1000000000))
+		return -ERANGE;
+	quota = v * CPU_PERIOD_USEC / 1000;
+	if (quota < CPU_QUOTA_MIN_USEC)
+		quota = CPU_QUOTA_MIN_USEC;
+	return str_fmt(dst, CG_LIMIT_TEXT, "%" PRIu64 " %" PRIu64, quota, CPU_PERIOD_USEC);
+}
+
+static int format_weight(uint64_t v, char dst[CG_LIMIT_TEXT])
+{
+	if (v < WEIGHT_MIN || v > WEIGHT_MAX)
+		return -ERANGE;
+	return str_fmt(dst, CG_LIMIT_TEXT, "%" PRIu64, v);
+}
+
+/* The kernel rounds down to pages and takes what it cannot count for "max". */
+static int format_bytes(uint64_t v, char dst[CG_LIMIT_TEXT])
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	if (v == CG_UNLIMITED)
+		return str_copy(dst, CG_LIMIT_TEXT, "max");
+	if (v > (uint64_t)INT64_MAX / 2)
+		return -ERANGE;
+	return str_fmt(dst, CG_LIMIT_TEXT, "%" PRIu64, v - v % page);
+}
+
+static int format_count(uint64_t v, char dst[CG_LIMIT_TEXT])
+{
+	if (v == CG_UNLIMITED)
+		return str_copy(dst, CG_LIMIT_TEXT, "max");
+	return str_fmt(dst, CG_LIMIT_TEXT, "%" PRIu64, v);
+}
+
+/* A number that ends at one of the given characters or at the end of the text. */
+static int scan(const char **text, const char *stop, uint64_t *ret)
+{
+	const char *end;
+
+	if (num_scan_u64(*text, &end, ret) < 0)
+		return -EBADMSG;
+	if (*end != '\0' && !strchr(stop, *end))
+		return -EBADMSG;
+	*text = *end == '\0' ? end : end + 1;
+	return 0;
+}
+
+static int parse_cores(const char *text, uint64_t *ret)
+{
+	bool max = str_has_prefix(text, "max ");
+	uint64_t quota = 0, period;
+
+	if (max)
+		text += strlen("max ");
+	else if (scan(&text, " ", &quota) < 0)
+		return -EBADMSG;
+	if (scan(&text, "\n", &period) < 0 || period == 0)
+		return -EBADMSG;
+	/* Nearest, so that a quota of ours comes back as it went. */
+	if (!max && quota > (UINT64_MAX - period) / 1000)
+		return -EBADMSG;
+	*ret = max ? CG_UNLIMITED : (quota * 1000 + period / 2) / period;
+	return 0;
+}
+
+static int parse_number(const char *text, uint64_t *ret)
+{
+	uint64_t v;
+
+	if (scan(&text, "\n", &v) < 0)
+		return -EBADMSG;
+	*ret = v;
+	return 0;
+}
+
+static int parse_or_max(const char *text, uint64_t *ret)
+{
+	if (strncmp(text, "max", 3) == 0 && (text[3] == '\0' || text[3] == '\n')) {
+		*ret = CG_UNLIMITED;
+		return 0;
+	}
+	return parse_number(text, ret);
+}
+
+static void show_cores(char dst[NUM_TEXT], uint64_t v)
+{
+	(void)str_fmt(dst, NUM_TEXT, "%" PRIu64 ".%03" PRIu64 " cores", v / 1000, v % 1000);
+}
+
+static void show_number(char dst[NUM_TEXT], uint64_t v)
+{
+	(void)str_fmt(dst, NUM_TEXT, "%" PRIu64, v);
+}
+
+/* ---- the table ---- */
+
+static const struct limit_row {
+	const char *name;
+	const char *controller;
+	const char *file;
+	int (*format)(uint64_t value, char dst[CG_LIMIT_TEXT]);
+	int (*parse)(const char *text, uint64_t *ret);
+	void (*show)(char dst[NUM_TEXT], uint64_t value);
+	uint64_t initial; /* the kernel's own */
+	bool ceiling;	  /* every ancestor bounds it too */
+} limit_rows[] = {
+	[CG_LIMIT_CPU_CORES] = {"cpu.cores", "cpu", "cpu.max", format_cores, parse_cores,
+				show_cores, CG_UNLIMITED, true},
+	[CG_LIMIT_CPU_WEIGHT] = {"cpu.guarantee", "cpu", "cpu.weight", format_weight, parse_number,
+				 show_number, 100, false},
+	[CG_LIMIT_MEMORY_MAX] = {"memory.limit", "memory", "memory.max", format_bytes, parse_or_max,
+				 num_format_size_short, CG_UNLIMITED, true},
+	[CG_LIMIT_MEMORY_MIN] = {"memory.guarantee", "memory", "memory.min", format_bytes,
+				 parse_or_max, num_format_size_short, 0, false},
+	[CG_LIMIT_SWAP_MAX] = {"memory.swap", "memory", "memory.swap.max", format_bytes,
+			       parse_or_max, num_format_size_short, CG_UNLIMITED, true},
+	[CG_LIMIT_PIDS_MAX] = {"pids", "pids", "pids.max", format_count, parse_or_max, show_number,
+			       CG_UNLIMITED, true},
+};
+
+_Static_assert(sizeof(limit_rows) / sizeof(limit_rows[0]) == CG_LIMIT_MAX, "one row per limit");
+
+void cg_limits_init(struct cg_limits *l)
+{
+	for (int i = 0; i < CG_LIMIT_MAX; i++)
+		l->value[i] = limit_rows[i].initial;
+}
+
+uint64_t cg_weight_from_cores(uint64_t thousandths)
+{
+	uint64_t weight = thousandths / 10;
+
+	if (weight < WEIGHT_MIN)
+		return WEIGHT_MIN;
+	return weight > WEIGHT_MAX ? WEIGHT_MAX : weight;
+}
+
+const char *cg_limit_name(enum cg_limit limit)
+{
+	return (unsigned)limit < CG_LIMIT_MAX ? limit_rows[limit].name : NULL;
+}
+
+const char *cg_limit_file(enum cg_limit limit)
+{
+	return (unsigned)limit < CG_LIMIT_MAX ? limit_rows[limit].file : NULL;
+}
+
+int cg_limit_format(enum cg_limit limit, uint64_t value, char dst[CG_LIMIT_TEXT])
+{
+	return (unsigned)limit < CG_LIMIT_MAX ? limit_rows[limit].format(value, dst) : -EINVAL;
+}
+
+int cg_limit_parse(enum cg_limit limit, const char *text, uint64_t *ret)
+{
+	return (unsigned)limit < CG_LIMIT_MAX ? limit_rows[limit].parse(text, ret) : -EINVAL;
+}
+
+static void show(char dst[NUM_TEXT], const struct limit_row *row, uint64_t value)
+{
+	if (value == CG_UNLIMITED)
+		(void)str_copy(dst, NUM_TEXT, "unlimited");
+	else
+		row->show(dst, value);
+}
+
+/* ---- one file ---- */
+
+/* The first line of an open kernel file, from its beginning. */
+static int read_line(int fd, const char *file, char dst[CG_LIMIT_TEXT], struct err *err)
+{
+	ssize_t n = pread(fd, dst, CG_LIMIT_TEXT - 1, 0);
+
+	if (n < 0)
+		return err_sys(err, "cannot read '%s'", file);
+	dst[n] = '\0';
+	dst[strcspn(dst, "\n")] = '\0';
+	return 0;
+}
+
+static int read_value(int fd, const struct limit_row *row, uint64_t *ret, struct err *err)
+{
+	char text[CG_LIMIT_TEXT] = "";
+	int r = read_line(fd, row->file, text, err);
+
+	if (r < 0)
+		return r;
+	if (row->parse(text, ret) < 0)
+		return err_set(err, EBADMSG, "cannot understand '%s' in '%s'", text, row->file);
+	return 0;
+}
+
+/* One write, as kernel files take each write for a whole value. The newline ends the value in a
+ * plain file too. */
+static int write_line(int fd, const char *file, const char *text, struct err *err)
+{
+	char line[CG_LIMIT_TEXT + 1];
+	size_t len = strlen(text);
+	ssize_t n;
+
+	memcpy(line, text, len);
+	line[len++] = '\n';
+	n = pwrite(fd, line, len, 0);
+	if (n < 0)
+		return err_sys(err, "cannot write '%s' to '%s'", text, file);
+	if ((size_t)n != len)
+		return err_set(err, EIO, "cannot write '%s' to '%s': cut short", text, file);
+	return 0;
+}
+
+static int open_row(int dirfd, const struct limit_row *row, int mode, struct err *err)
+{
+	int fd = openat(dirfd, row->file, mode | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return err_sys(err, "cannot open '%s'", row->file);
+	return fd;
+}
+
+int cg_limit_get(int dirfd, enum cg_limit limit, uint64_t *ret, struct err *err)
+{
+	const struct limit_row *row = &limit_rows[limit];
+	_cleanup_close_ int fd = open_row(dirfd, row, O_RDONLY, err);
+
+	return fd < 0 ? fd : read_value(fd, row, ret, err);
+}
+
+/* Writes a value and reads it back; what the kernel holds then must be what its format says. */
+static int set_and_check(int fd, const struct limit_row *row, uint64_t value, struct err *err)
+{
+	char text[CG_LIMIT_TEXT] = "", held[NUM_TEXT], asked[NUM_TEXT];
+	uint64_t want, got;
+	int r;
+
+	show(asked, row, value);
+	r = row->format(value, text);
+	if (r < 0)
+		return err_set(err, -r, "cannot set '%s' to %s: out of range", row->name, asked);
+	r = row->parse(text, &want);
+	if (r < 0)
+		return err_set(err, -r, "cannot set '%s' to %s: not a value of '%s'", row->name,
+			       asked, row->file);
+	r = write_line(fd, row->file, text, err);
+	if (r < 0)
+		return err_ctx(err, "cannot set '%s' to %s", row->name, asked);
+	r = read_value(fd, row, &got, err);
+	if (r < 0)
+		return err_ctx(err, "cannot check '%s'", row->name);
+	if (got != want) {
+		show(held, row, got);
+		return err_set(err, EIO, "cannot set '%s' to %s: the kernel holds %s in '%s'",
+			       row->name, asked, held, row->file);
+	}
+	return 0;
+}
+
+int cg_limit_set(int dirfd, enum cg_limit limit, uint64_t value, struct err *err)
+{
+	const struct limit_row *row = &limit_rows[limit];
+	_cleanup_close_ int fd = open_row(dirfd, row, O_RDWR, err);
+
+	return fd < 0 ? fd : set_and_check(fd, row, value, err);
+}
+
+/* ---- all of a cgroup ---- */
+
+/* Why a file is not there, in the operator's words. */
+static void explain_missing(int dirfd, const struct limit_row *row, char *dst, size_t size)
+{
+	char offered[256] = "";
+
+	(void)file_read_short_at(dirfd, "cgroup.controllers", offered, sizeof(offered), NULL);
+	if (cg_names_has(offered, row->controller))
+		(void)str_fmt(dst, size, "this kernel has no '%s'", row->file);
+	else
+		(void)str_fmt(dst, size, "the '%s' controller is not available in cgroup v2 here",
+			      row->controller);
+}
+
+static void status_missing(int dirfd, const struct limit_row *row, uint64_t configured,
+			   struct cg_limit_status *s)
+{
+	*s = (struct cg_limit_status){.configured = configured, .actual = row->initial};
+	explain_missing(dirfd, row, s->reason, sizeof(s->reason));
+}
+
+/* Lowers the values to the least found in up to 'depth' levels above dirfd. The top of the
+ * hierarchy has no limits and no cgroup.events, so that the walk ends there at the latest. */
+static int tighten(int dirfd, int depth, uint64_t value[CG_LIMIT_MAX], struct err *err)
+{
+	_cleanup_close_ int dir = -1;
+
+	for (; depth > 0; depth--) {
+		int up = openat(dir < 0 ? dirfd : dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (up < 0)
+			return err_sys(err, "cannot open the cgroup above");
+		cleanup_close(&dir);
+		dir = up;
+		if (faccessat(dir, "cgroup.events", F_OK, 0) < 0)
+			return 0;
+		for (int i = 0; i < CG_LIMIT_MAX; i++) {
+			uint64_t v;
+			int r;
+
+			if (!limit_rows[i].ceiling)
+				continue;
+			r = cg_limit_get(dir, (enum cg_limit)i, &v, err);
+			if (r == -ENOENT) {
+				cg_err_clear(err);
+				continue;
+			}
+			if (r < 0)
+				return r;
+			if (v < value[i])
+				value[i] = v;
+		}
+	}
+	return 0;
+}
+
+int cg_limits_read(int dirfd, int depth, const struct cg_limits *configured,
+		   struct cg_limit_status *status, struct err *err)
+{
+	struct cg_limit_status st[CG_LIMIT_MAX];
+	uint64_t value[CG_LIMIT_MAX];
+	int r;
+
+	for (int i = 0; i < CG_LIMIT_MAX; i++) {
+		const struct limit_row *row = &limit_rows[i];
+		char text[CG_LIMIT_TEXT] = "", held[NUM_TEXT];
+		uint64_t want;
+
+		r = cg_limit_get(dirfd, (enum cg_limit)i, &value[i], err);
+		if (r == -ENOENT) {
+			cg_err_clear(err);
+			value[i] = row->initial;
+			status_missing(dirfd, row, configured ? configured->value[i] : row->initial,
+				       &st[i]);
+			continue;
+		}
+		if (r < 0)
+			return r;
+		st[i] = (struct cg_limit_status){
+			.effective = true,
+			.configured = configured ? configured->value[i] : value[i],
+		};
+		if (!configured)
+			continue;
+		if (row->format(configured->value[i], text) < 0 || row->parse(text, &want) < 0 ||
+		    want != value[i]) {
+			show(held, row, value[i]);
+			st[i].effective = false;
+			(void)str_fmt(st[i].reason, sizeof(st[i].reason),
+				      "the kernel holds %s in '%s'", held, row->file);
+		}
+	}
+	r = tighten(dirfd, depth, value, err);
+	if (r < 0)
+		return r;
+	for (int i = 0; i < CG_LIMIT_MAX; i++) {
+		st[i].actual = value[i];
+		status[i] = st[i];
+	}
+	return 0;
+}
+
+/* Bytes of "key value" in memory.stat; 0 when the line is not there. */
+static uint64_t stat_bytes(const char *text, const char *key)
+{
+	const char *p = text, *end;
+	size_t len = strlen(key);
+	uint64_t v = 0;
+
+	while (p && !(strncmp(p, key, len) == 0 && p[len] == ' ')) {
+		p = strchr(p, '\n');
+		p = p ? p + 1 : NULL;
+	}
+	return p && num_scan_u64(p + len + 1, &end, &v) == 0 ? v : 0;
+}
+
+static int check_shrink(int dirfd, uint64_t max, struct err *err)
+{
+	_cleanup_free_ char *stat = NULL;
+	char text[NUM_TEXT] = "", used_text[NUM_TEXT], max_text[NUM_TEXT];
+	uint64_t used, cache = 0;
+
+	/* Without the controller there is nothing to shrink; the loop reports that. */
+	if (max == CG_UNLIMITED ||
+	    file_read_short_at(dirfd, "memory.current", text, sizeof(text), NULL) < 0 ||
+	    parse_number(text, &used) < 0 || used <= max)
+		return 0;
+	if (file_read_at(dirfd, "memory.stat", 65536, &stat, NULL, NULL) == 0)
+		cache = stat_bytes(stat, "active_file") + stat_bytes(stat, "inactive_file");
+	if (cache < used && used - cache <= max)
+		return 0;
+	used -= cache < used ? cache : 0;
+	num_format_size_short(used_text, used);
+	num_format_size_short(max_text, max);
+	(void)err_set(err, EBUSY, "cannot lower 'memory.limit' to %s: %s are in use", max_text,
+		      used_text);
+	(void)err_hint(err, "free memory inside first, or force it: the kernel then kills inside");
+	return -EBUSY;
+}
+
+/* The files of one cgroup while its limits change. */
+struct change {
+	int fd[CG_LIMIT_MAX]; /* -1 = not there, or not to be changed */
+	char old[CG_LIMIT_MAX][CG_LIMIT_TEXT];
+};
+
+static void change_done(struct change *c)
+{
+	for (int i = 0; i < CG_LIMIT_MAX; i++)
+		cleanup_close(&c->fd[i]);
+}
+
+static int change_open(int dirfd, unsigned flags, struct change *c, struct err *err)
+{
+	for (int i = 0; i < CG_LIMIT_MAX; i++) {
+		const struct limit_row *row = &limit_rows[i];
+		int r;
+
+		if ((flags & CG_APPLY_CEILINGS) && !row->ceiling)
+			continue;
+		r = open_row(dirfd, row, O_RDWR, err);
+		if (r == -ENOENT) {
+			cg_err_clear(err);
+			continue;
+		}
+		if (r < 0)
+			return r;
+		c->fd[i] = r;
+		r = read_line(c->fd[i], row->file, c->old[i], err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int change_write(struct change *c, const struct cg_limits *l, struct err *err)
+{
+	for (int i = 0; i < CG_LIMIT_MAX; i++) {
+		int r;
+
+		if (c->fd[i] < 0)
+			continue;
+		r = set_and_check(c->fd[i], &limit_rows[i], l->value[i], err);
+		if (r >= 0)
+			continue;
+		/* Newest first. A failure here changes nothing about the answer. */
+		for (int k = i; k >= 0; k--)
+			if (c->fd[k] >= 0)
+				(void)write_line(c->fd[k], limit_rows[k].file, c->old[k], NULL);
+		return r;
+	}
+	return 0;
+}
+
+int cg_limits_apply_flags(int dirfd, const struct cg_limits *l, unsigned flags,
+			  struct cg_limit_status *status, struct err *err)
+{
+	_cleanup_(change_done) struct change c;
+	uint64_t value[CG_LIMIT_MAX];
+	int r;
+
+	memset(&c, 0, sizeof(c));
+	for (int i = 0; i < CG_LIMIT_MAX; i++)
+		c.fd[i] = -1;
+	if (!(flags & CG_APPLY_FORCE)) {
+		r = check_shrink(dirfd, l->value[CG_LIMIT_MEMORY_MAX], err);
+		if (r < 0)
+			return r;
+	}
+	r = change_open(dirfd, flags, &c, err);
+	if (r < 0)
+		return r;
+	r = change_write(&c, l, err);
+	if (r < 0 || !status)
+		return r;
+	/* The values are held; what is above decides only how much of them counts. */
+	for (int i = 0; i < CG_LIMIT_MAX; i++) {
+		value[i] = limit_rows[i].initial;
+		if (c.fd[i] >= 0 && read_value(c.fd[i], &limit_rows[i], &value[i], NULL) < 0)
+			value[i] = l->value[i];
+	}
+	(void)tighten(dirfd, CHAIN_MAX, value, NULL);
+	for (int i = 0; i < CG_LIMIT_MAX; i++) {
+		if ((flags & CG_APPLY_CEILINGS) && !limit_rows[i].ceiling)
+			status[i] = (struct cg_limit_status){
+				.configured = l->value[i],
+				.actual = l->value[i],
+				.reason = "kept as the sum of what lies below",
+			};
+		else if (c.fd[i] < 0)
+			status_missing(dirfd, &limit_rows[i], l->value[i], &status[i]);
+		else
+			status[i] = (struct cg_limit_status){
+				.effective = true,
+				.configured = l->value[i],
+				.actual = value[i],
+			};
+	}
+	return 0;
+}
+
+int cg_limits_apply(int dirfd, const struct cg_limits *l, struct cg_limit_status *status,
+		    struct err *err)
+{
+	return cg_limits_apply_flags(dirfd, l, 0, status, err);
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Walks over directories of cgroups: reconciliation, and removal bottom up. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "cgroups/events.h"
+#include "cgroups/names.h"
+#include "cgroups/tree.h"
+
+static void cleanup_closedir(DIR **d)
+{
+	if (*d)
+		(void)closedir(*d);
+}
+
+#define _cleanup_closedir_ _cleanup_(cleanup_closedir)
+
+static int open_dir(int dirfd, const char *name, struct err *err)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(err, "cannot open cgroup '%s'", name);
+	return fd;
+}
+
+/* A stream over a directory, with an offset of its own. */
+static int list_dir(int dirfd, DIR **ret, struct err *err)
+{
+	_cleanup_close_ int fd = open_dir(dirfd, ".", err);
+
+	if (fd < 0)
+		return fd;
+	*ret = fdopendir(fd);
+	if (!*ret)
+		return err_sys(err, "cannot list a cgroup");
+	(void)take_fd(&fd);
+	return 0;
+}
+
+/* The next directory in it: 1, 0 at the end. */
+static int next_dir(DIR *d, const char **ret, struct err *err)
+{
+	for (;;) {
+		struct dirent *e;
+
+		errno = 0;
+		e = readdir(d);
+		if (!e)
+			return errno ? err_sys(err, "cannot list a cgroup") : 0;
+		if (e->d_type != DT_DIR || str_eq(e->d_name, ".") || str_eq(e->d_name, ".."))
+			continue;
+		*ret = e->d_name;
+		return 1;
+	}
+}
+
+/* Removes what is below dirfd. Directories that disappear meanwhile are fine. */
+static int remove_below(int dirfd, int depth, struct err *err)
+{
+	_cleanup_closedir_ DIR *d = NULL;
+	const char *name;
+	int r = list_dir(dirfd, &d, err);
+
+	if (r < 0)
+		return r;
+	while ((r = next_dir(d, &name, err)) > 0) {
+		_cleanup_close_ int fd = -1;
+
+		if (depth == 0)
+			return err_set(err, ELOOP, "cannot remove cgroup '%s': nested too deep",
+				       name);
+		/* Most are leaves: no need to look inside. */
+		if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+			continue;
+		if (errno != EBUSY && errno != ENOTEMPTY)
+			return err_sys(err, "cannot remove cgroup '%s'", name);
+		fd = open_dir(dirfd, name, err);
+		if (fd == -ENOENT) {
+			cg_err_clear(err);
+			continue;
+		}
+		r = fd < 0 ? fd : remove_below(fd, depth - 1, err);
+		if (r < 0)
+			return r;
+		if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+			return err_sys(err, "cannot remove cgroup '%s'", name);
+	}
+	return r;
+}
+
+int cg_remove_tree(int dirfd, const char *name, struct err *err)
+{
+	_cleanup_close_ int fd = open_dir(dirfd, name, err);
+	struct cg_events e;
+	int r;
+
+	if (fd == -ENOENT) {
+		cg_err_clear(err);
+		return 0;
+	}
+	if (fd < 0)
+		return fd;
+	r = cg_events_get(fd, &e, err);
+	if (r < 0 && r != -ENODEV)
+		return r;
+	if (r == 0 && e.populated)
+		return err_set(err, EBUSY, "cannot remove cgroup '%s': processes live there", name);
+	r = remove_below(fd, CG_TREE_DEPTH, err);
+	if (r < 0)
+		return err_ctx(err, "cannot remove cgroup '%s'", name);
+	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return err_sys(err, "cannot remove cgroup '%s'", name);
+	return 0;
+}
+
+typedef int cg_visit(void *arg, const struct cg_found *f, struct err *err);
+
+static int visit_one(int dirfd, struct cg_found f, cg_visit *visit, void *arg, struct err *err)
+{
+	const char *name = f.id ? f.id : f.tenant_id;
+	_cleanup_close_ int fd = open_dir(dirfd, name, err);
+	struct cg_events e;
+	int r;
+
+	/* Gone meanwhile. */
+	if (fd == -ENOENT) {
+		cg_err_clear(err);
+		return 0;
+	}
+	if (fd < 0)
+		return fd;
+	r = cg_events_get(fd, &e, err);
+	if (r == -ENODEV || r == -ENOENT) {
+		cg_err_clear(err);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	f.valid = cg_is_id(f.tenant_id) && (!f.id || cg_is_id(f.id));
+	f.populated = e.populated;
+	return visit(arg, &f, err);
+}
+
+static int walk_tenant(int shared, const char *tenant_id, cg_visit *visit, void *arg,
+		       struct err *err)
+{
+	_cleanup_close_ int fd = open_dir(shared, tenant_id, err);
+	_cleanup_closedir_ DIR *d = NULL;
+	const char *id;
+	int r;
+
+	if (fd == -ENOENT) {
+		cg_err_clear(err);
+		return 0;
+	}
+	if (fd < 0)
+		return fd;
+	r = list_dir(fd, &d, err);
+	if (r < 0)
+		return r;
+	while ((r = next_dir(d, &id, err)) > 0) {
+		r = visit_one(fd, (struct cg_found){.tenant_id = tenant_id, .id = id}, visit, arg,
+			      err);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0)
+		return r;
+	return visit_one(shared, (struct cg_found){.tenant_id = tenant_id}, visit, arg, err);
+}
+
+int cg_walk(const struct cg_root *r,
+	    int (*visit)(void *arg, const struct cg_found *f, struct err *err), void *arg,
+	    struct err *err)
+{
+	_cleanup_closedir_ DIR *d = NULL;
+	const char *tenant_id;
+	int k = list_dir(r->shared, &d, err);
+
+	if (k < 0)
+		return k;
+	while ((k = next_dir(d, &tenant_id, err)) > 0) {
+		k = walk_tenant(r->shared, tenant_id, visit, arg, err);
+		if (k < 0)
+			return k;
+	}
+	return k;
+}
