@@ -5,7 +5,9 @@
 
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 
 #include "base/cleanup.h"
@@ -323,6 +325,48 @@ static void test_remove_unreadable_directories(void **state)
 	assert_false(exists("t/u"));
 }
 
+/* Exit status of a child that meets a mount inside of the tree: 77 = it may make none here. */
+static int remove_across_mount(void)
+{
+	struct err err = ERR_INIT;
+	char from[300], to[300];
+
+	snprintf(from, sizeof(from), "%s/keep", dir.path);
+	snprintf(to, sizeof(to), "%s/t/d/mnt", dir.path);
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 || mount(from, to, NULL, MS_BIND, NULL) < 0)
+		return 77;
+	if (path_remove_tree(dir.fd, "t", &err) != -EBUSY)
+		return 1;
+	if (strcmp(err.msg, "cannot remove 'mnt' of 't': it is a mount point") != 0)
+		return 2;
+	return exists("keep/f") ? 0 : 3;
+}
+
+static void test_remove_stops_at_a_mount(void **state)
+{
+	int status = -1;
+	pid_t pid;
+
+	(void)state;
+	make_dir("keep");
+	put_file(dir.fd, "keep/f", "x");
+	make_dir("t");
+	make_dir("t/d");
+	make_dir("t/d/mnt");
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(remove_across_mount());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+		print_message("# this machine lets us make no mount namespace\n");
+		skip();
+	}
+	assert_int_equal(status, 0);
+	/* Over there the mount is gone with the child. */
+	assert_int_equal(path_remove_tree(dir.fd, "t", NULL), 0);
+}
+
 static void make_chain(int at, int depth)
 {
 	int cur = fcntl(at, F_DUPFD_CLOEXEC, 3);
@@ -492,6 +536,7 @@ int main(void)
 		T(test_remove_does_not_follow_symlinks),
 		T(test_remove_all_kinds),
 		T(test_remove_unreadable_directories),
+		T(test_remove_stops_at_a_mount),
 		T(test_remove_deep_tree_with_few_fds),
 		T(test_remove_wide_tree),
 		T(test_remove_several_deep_branches),
