@@ -106,6 +106,7 @@ enum json_row_flags {
 	JSON_ROW_LIMIT = 1u << 2, /* absent or null: JSON_UNLIMITED (numbers only; implies NULL) */
 	JSON_ROW_FIXED = 1u << 3, /* identifies the object: refused in a partial document */
 	JSON_ROW_TEXT = 1u << 4,  /* string of several lines: newline and tab are accepted */
+	JSON_ROW_WHOLE = 1u << 5, /* object that a partial document replaces, not merges */
 };
 
 #define JSON_UNLIMITED UINT64_MAX
@@ -179,6 +180,9 @@ void json_rows_done(const struct json_table *t, void *obj);
 enum json_encode_flags {
 	JSON_ENCODE_ALL = 1u << 0, /* defaults too; otherwise only what a document had */
 };
+
+/* Flags for json_dumps(): 0.1 is written as 0.1. */
+#define JSON_DUMP_FLAGS JSON_REAL_PRECISION(12)
 
 /* New reference, normalised (quantities in their shortest exact form); NULL when memory is short.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checks beyond one document: kind by its keys, a set of documents against each other, and what a
- * host cannot enforce. Needs no daemon: `vps validate` and vpsd run the same code.
+ * Checks beyond one document: kind by its keys, and a set of documents against each other. Needs no
+ * daemon: `vps validate` and vpsd run the same code.
  */
 #pragma once
 
@@ -11,6 +11,7 @@
 
 #include "config/host.h"
 #include "config/plan.h"
+#include "config/support.h"
 #include "config/tenant.h"
 
 enum spec_kind {
@@ -68,36 +69,3 @@ int spec_set_check(const struct spec_set *s, struct problems *problems);
 /* Plan by name and version (0 = newest); NULL when it is not in the set. */
 const struct spec_plan *spec_set_find_plan(const struct spec_set *s, const char *name,
 					   uint64_t version);
-
-/* What the host can enforce. First match decides; a name without a match is "not supported by this
- * build". */
-struct spec_support {
-	const char *name;    /* dotted name, '*' as in tolerate_unsupported */
-	const char *why_not; /* NULL = supported; else the reason, "no memory controller" */
-};
-
-/* One configured item that cannot be enforced. */
-struct spec_item {
-	char name[48]; /* "disk.read", "features.nesting", "ssh_keys" */
-	char reason[160];
-	bool is_tolerated; /* named in the host's tolerate_unsupported */
-};
-
-#define SPEC_ITEMS_MAX 48
-struct spec_items {
-	struct spec_item items[SPEC_ITEMS_MAX];
-	size_t n;
-	size_t n_refused; /* not tolerated */
-};
-
-/* Lists what plan (after overrides), instance and tenant configure and the host cannot enforce.
- * Defaults and values that switch something off do not count. instance and tenant may be NULL.
- * 'support' ends with a row whose name is NULL. Pure; never fails. */
-void spec_unsupported(const struct spec_plan *plan, const struct spec_instance *instance,
-		      const struct spec_tenant *tenant, const struct spec_host *host,
-		      const struct spec_support *support, struct spec_items *ret);
-/* The same for the host document itself: listen.tcp, networks, webhooks, backup_targets. */
-void spec_host_unsupported(const struct spec_host *host, const struct spec_support *support,
-			   struct spec_items *ret);
-/* EOPNOTSUPP that names every refused item, and as hint the way out; 0 when none is refused. */
-int spec_items_to_err(const struct spec_items *items, struct err *err);

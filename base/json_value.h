@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Scalars of the JSON rows: one JSON value to one C field and back. Private to base/json*. */
+#pragma once
+
+#include "base/json.h"
+
+/* Text of a value for people: "\"2 GB\"", "5", "{...}"; escaped, cut to about 60 bytes. */
+#define JSON_VALUE_TEXT 96
+void json_value_text(char dst[JSON_VALUE_TEXT], const json_t *value);
+/* What the row expects, never NULL. */
+const char *json_row_expect(const struct json_row *row);
+/* Adds "VALUE is not EXPECTED" with the right form behind it when it can be guessed. */
+int json_value_wrong(const struct json_row *row, const json_t *value, const char *key,
+		     const struct json_where *w);
+/* Reads a number-like, boolean or enum value into *field (uint64_t, int64_t, bool or int by the
+ * row's kind); untouched on failure. */
+int json_number_read(const struct json_row *row, const json_t *value, void *field,
+		     const struct json_where *w);
+/* Checks a string against the row: type, length, control characters, validator. 'key' is where it
+ * stands ("ssh_keys[2]"). */
+int json_string_check(const struct json_row *row, const json_t *value, const char *key,
+		      const struct json_where *w);
+/* The value of a number-like field; NULL when memory is short. */
+json_t *json_number_write(const struct json_row *row, const void *field);
