@@ -32,6 +32,8 @@ struct img_manifest {
 int img_manifest_parse(const char *text, size_t len, struct img_manifest *ret, struct err *err);
 /* Prints it: one JSON object on one line and a newline, keys in fixed order; heap, free(3). */
 int img_manifest_print(const struct img_manifest *m, char **ret, struct err *err);
+/* The same as a new JSON object (jansson's json_t) to build on; NULL when memory is short. */
+struct json_t *img_manifest_json(const struct img_manifest *m);
 /* Adds a warning (formatted, cleaned, cut); dropped silently when there are IMG_WARNINGS_MAX. */
 void img_manifest_warn(struct img_manifest *m, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

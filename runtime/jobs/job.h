@@ -12,7 +12,7 @@
  *
  * "hint" is left out when there is nothing to say. Exactly one of result and error ends the output;
  * when neither came, the job was killed. stderr is for people (the output of mmdebstrap, say), may
- * be long and is never parsed. Exit status 2: the command line was wrong (error code "invalid").
+ * be long and is never parsed. A wrong command line is the error "invalid".
  * SIGTERM cancels: the job tidies up and ends with the error code "cancelled". SIGKILL is safe as
  * well: it leaves nothing but directories in the pool's tmp/, which "clean-tmp" removes.
  *
@@ -28,10 +28,13 @@
  *   build --pool DIR --range-base N --release NAME [--mirror URL] [--cache DIR]
  *       Result: as import, and "release": NAME. stdin is not read. Progress "bootstrap" has no
  *       total. --cache DIR holds archives made before (NAME.tar) and gets new ones.
+ *   archive --release NAME --cache DIR [--mirror URL]
+ *       Only makes DIR/NAME.tar, unless it is there. Result: {"path": "..."}.
  *   releases
  *       Result: {"releases": ["debian-12", ...]}.
- *   prepare --pool DIR --id ID --digest HEX [--hostname H]
- *       Makes instances/ID/fs/{upper,work} and the instance's identity. May be repeated.
+ *   prepare --pool DIR --id ID --digest HEX [--hostname H] [--project N]
+ *       Makes instances/ID/fs/{upper,work} and the instance's identity. May be repeated: what
+ *       is there is complete. --project: project id (quota) of fs and all below.
  *       Result: {"id": ID, "warnings": ["...", ...]}.
  *   set-hostname --pool DIR --id ID --hostname H
  *       For a stopped instance. Result: as prepare.
@@ -75,12 +78,20 @@ const char *job_error_code(int code);
 void job_progress(uint64_t done, uint64_t total, const char *what);
 /* Writes the result line; 'result' is consumed (NULL: out of memory). Returns the exit status. */
 int job_result(json_t *result);
-/* Writes the error line; returns the exit status: 2 for usage errors of job_args(), 1 otherwise. */
+/* Writes the error line; returns the exit status 1. */
 int job_error(const struct err *err);
 
 /* True once SIGTERM or SIGINT came; job_check() is -ECANCELED then. job_signals() installs that. */
 int job_signals(struct err *err);
 int job_check(struct err *err);
+
+/* First id of a range of 65536 that is not the host's own users (0..65535) and ends below 2^32. */
+#define JOB_RANGE_MIN 65536u
+#define JOB_RANGE_MAX (UINT32_MAX - 65536u)
+
+/* Result of import and build; NULL when memory is short. */
+struct img_manifest;
+json_t *job_image_json(const struct img_manifest *m, bool existed);
 
 /* One row per option of a verb. Options are long, values follow as the next argument; every option
  * may be given once. */
@@ -110,6 +121,7 @@ int job_args(int argc, char **argv, const struct job_opt *rows, void *opts, stru
  * the verb. */
 int job_import(int argc, char **argv);
 int job_build(int argc, char **argv);
+int job_archive(int argc, char **argv);
 int job_releases(int argc, char **argv);
 int job_prepare(int argc, char **argv);
 int job_set_hostname(int argc, char **argv);

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Programs that jobs run: ssh-keygen, mmdebstrap. */
+#pragma once
+
+#include "base/err.h"
+
+/*
+ * Runs a program found in the fixed PATH and waits for it. argv holds literals and validated values
+ * only; no shell. Its directory is cwd_fd, stdin is /dev/null, stdout and stderr go to our stderr,
+ * the environment is fixed but for the proxy variables. It dies with us, and a cancelled job kills
+ * it with all its children. -EOPNOTSUPP: not installed; -ECHILD: it failed; -ECANCELED.
+ */
+int tool_run(const char *const argv[], int cwd_fd, struct err *err);
