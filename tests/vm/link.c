@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The wire between tests/vm/run and the command inside the virtual machine.
  *
- *	link host SECONDS [-t] CWD COUNT CMD... -- QEMU...	starts qemu, its end of the wire is fd 3
+ *	link host SECONDS [-t] CWD COUNT CMD... -- QEMU...	(qemu: fd 3)
  *	link guest PORT					runs what the host asks for
  *
  * One stream of typed records carries the command, its environment, its output and its exit status
@@ -225,7 +226,7 @@ static void command_start_pipes(struct command *cmd, const sigset_t *mask)
 {
 	int out[2], err[2];
 
-	/* Pipes and not the port itself: only they can be opened again as /dev/stdout, /dev/stderr. */
+	/* Pipes, not ports of their own: only pipes can be opened again as /dev/stdout. */
 	if (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0)
 		die("pipe");
 	cmd->pid = fork();
@@ -368,10 +369,10 @@ static bool env_is_passed(const char *var)
 	size_t name = strcspn(var, "=");
 
 	for (size_t i = 0; i < sizeof(passed_env) / sizeof(passed_env[0]); i++) {
-		size_t len = strlen(passed_env[i]);
+		size_t len = strcspn(passed_env[i], "*");
+		bool any_rest = passed_env[i][len] == '*';
 
-		if (passed_env[i][len - 1] == '*' ? strncmp(var, passed_env[i], len - 1) == 0
-						  : name == len && strncmp(var, passed_env[i], len) == 0)
+		if ((any_rest || name == len) && strncmp(var, passed_env[i], len) == 0)
 			return true;
 	}
 	return false;
@@ -385,7 +386,7 @@ static pid_t qemu_start(char **argv, int end, const sigset_t *mask)
 		die("fork");
 	if (pid > 0)
 		return pid;
-	/* A group of its own: ctrl-C is for the guest or for us, not for qemu. No survivor of our death. */
+	/* A group of its own: ctrl-C is for us, not for qemu. And it never survives us. */
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
@@ -512,7 +513,7 @@ static int host_main(long seconds, bool tty, const char *cwd, char **argv, char 
 		terminal_raw();
 	command_send(wire[0], tty, cwd, argv);
 	status = host_serve(wire[0], sig, tty, seconds);
-	/* Its disk is thrown away and the host's tree is read-only: nothing needs a clean power-off. */
+	/* Its disk is thrown away, the host's tree is read-only: no clean power-off is needed. */
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	return status;
@@ -533,10 +534,11 @@ int main(int argc, char **argv)
 			char **qemu = argv + end + 1 + n + 1;
 
 			argv[end + 1 + n] = NULL;
-			return host_main(strtol(argv[2], NULL, 10), tty, argv[at],
-					 argv + end + 1, qemu);
+			return host_main(strtol(argv[2], NULL, 10), tty, argv[at], argv + end + 1,
+					 qemu);
 		}
 	}
-	fprintf(stderr, "usage: link guest PORT | link host SECONDS [-t] CWD COUNT CMD... -- QEMU...\n");
+	fprintf(stderr,
+		"usage: link guest PORT | link host SECONDS [-t] CWD COUNT CMD... -- QEMU...\n");
 	return EXIT_VM;
 }

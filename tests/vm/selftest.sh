@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
 # Tests of the test machine itself. Prints `ok` and `not ok` lines, fails if there is any of the latter.
 #
 # As root it also builds a cache of its own as user nobody, which downloads the kernel (70 MB).
