@@ -226,7 +226,10 @@ int json_text_load(const char *text, size_t len, size_t max, const struct json_w
 	if (!doc && json_error_code(&e) == json_error_out_of_memory)
 		return -ENOMEM;
 	if (!doc)
-		return add_syntax(w, e.line, e.column, e.text);
+		return add_syntax(w, e.line, e.column,
+				  json_error_code(&e) == json_error_null_character
+					  ? "\\u0000 is not allowed in strings"
+					  : e.text);
 	*ret = doc;
 	return 0;
 }

@@ -4,7 +4,6 @@
  * switch over the kinds for each; the scalars are in json_value.c.
  */
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -124,18 +123,20 @@ static int decode_onto(const struct json_table *t, const json_t *doc, unsigned f
 		       const struct json_where *w);
 static int set_defaults(const struct json_table *t, void *obj);
 
-/* Path one level down; a path that does not fit is cut, it is for people only. */
+/* Path one level down; what is too long for people to read becomes "...". */
 static struct json_where where_below(const struct json_where *w, const char *key,
 				     char buf[PATH_TEXT])
 {
-	(void)snprintf(buf, PATH_TEXT, "%s%s%s", w->path ? w->path : "",
-		       w->path && w->path[0] && key[0] != '[' ? "." : "", key);
+	const char *path = w->path ? w->path : "";
+
+	if (str_fmt(buf, PATH_TEXT, "%s%s%s", path, path[0] && key[0] != '[' ? "." : "", key) < 0)
+		(void)str_copy(buf, PATH_TEXT, "...");
 	return (struct json_where){.file = w->file, .path = buf, .problems = w->problems};
 }
 
 static void item_key(char dst[PATH_TEXT], const char *key, size_t i)
 {
-	(void)snprintf(dst, PATH_TEXT, "%s[%zu]", key, i);
+	(void)str_fmt(dst, PATH_TEXT, "%s[%zu]", key, i);
 }
 
 static int read_strings(const struct json_row *row, const json_t *value, void *field,
@@ -555,6 +556,8 @@ static bool is_shown(const struct json_row *row, const void *field)
 		return true;
 	if (row->kind == JSON_KIND_STRING)
 		return *(char *const *)field != NULL;
+	if (row->kind == JSON_KIND_PARTIAL)
+		return *(json_t *const *)field != NULL;
 	return !is_number(row) || !is_zero(row, field);
 }
 

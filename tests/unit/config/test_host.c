@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The host document: defaults without a file, bad documents, what is tolerated. */
+#include "doc.h"
+
+static void rows_are_complete(void **state)
+{
+	(void)state;
+	doc_walk(&spec_host_table, 0);
+}
+
+static void defaults(void **state)
+{
+	_cleanup_spec_host_ struct spec_host h = {0};
+
+	(void)state;
+	assert_int_equal(spec_host_default(&h), 0);
+	assert_int_equal(h.listen.n, 1);
+	assert_string_equal(h.listen.items[0].unix_path, "/run/vpsd/vpsd.sock");
+	assert_string_equal(h.listen.items[0].group, "vps");
+	assert_string_equal(h.state, "/var/lib/vpsd");
+	assert_string_equal(h.run, "/run/vpsd");
+	assert_int_equal(h.reserve.cores, 1000);
+	assert_int_equal(h.reserve.memory, 2ull << 30);
+	assert_int_equal(h.overcommit.cpu, 4000);
+	assert_int_equal(h.sharing, SPEC_SHARING_TENANT);
+	assert_int_equal(h.idmap.base, 1000000);
+	assert_int_equal(h.idmap.count, 10000);
+	assert_int_equal(h.required_controllers.n, 5);
+	assert_int_equal(h.tolerate_unsupported.n, 0);
+	assert_int_equal(h.sample, 10000000);
+	assert_int_equal(h.stop_timeout, 90000000);
+	assert_int_equal(h.console_log, 1 << 20);
+	assert_false(json_rows_has(&spec_host_table, &h, "state"));
+	assert_false(spec_host_tolerates(&h, "disk.size"));
+}
+
+static void good_and_bad(void **state)
+{
+	static const struct doc_case cases[] = {
+		{"{}", ""},
+		{"{\"required_controllers\": [], \"listen\": [{\"unix\": \"/run/x.sock\", "
+		 "\"group\": null}]}",
+		 ""},
+		{"{\"listen\": [{\"tcp\": \"[::]:8443\", \"tls\": {\"cert\": \"/a\", \"key\": "
+		 "\"/b\"}}],"
+		 " \"tolerate_unsupported\": [\"listen.tcp\"]}",
+		 ""},
+		{"{\"networks\": [{\"network\": \"nat0\", \"mode\": \"nat\", \"ipv4\": "
+		 "[\"10.77.0.0/16\"], \"ipv6\": [\"fd77::/64\"]},"
+		 " {\"network\": \"pub\", \"mode\": \"routed\", \"uplink\": \"eth0\", \"ipv4\": "
+		 "[\"203.0.113.0/24\"],"
+		 " \"ipv6\": [\"2001:db8::/48\"], \"uplink_proxy\": true}]}",
+		 ""},
+		{"{\"webhooks\": [{\"url\": \"https://a.example/x\"}], \"backup_targets\": "
+		 "[{\"target\": \"nas\", \"path\": \"/mnt\"}]}",
+		 ""},
+		{"{\"listen\": [{\"tcp\": \"127.0.0.1:9180\"}]}",
+		 "f.json: listen[0].tcp: \"127.0.0.1:9180\" cannot be served: vpsd " VPS_VERSION
+		 " listens on unix sockets only; leave the entry out, or skip it with "
+		 "\"tolerate_unsupported\": [\"listen.tcp\"]\n"},
+		{"{\"listen\": []}", "f.json: listen: has 0 items; 1 to 16 are accepted\n"},
+		{"{\"listen\": [{\"serve\": \"metrics\"}]}",
+		 "f.json: listen[0]: expected either \"unix\" with a path or \"tcp\" with "
+		 "ADDRESS:PORT\n"},
+		{"{\"listen\": [{\"tcp\": \"localhost:1\"}]}",
+		 "f.json: listen[0].tcp: \"localhost:1\" is not ADDRESS:PORT; write it like "
+		 "127.0.0.1:9180\n"},
+		{"{\"state\": \"var/lib\", \"pool\": \"/a/../b\"}",
+		 "f.json: state: \"var/lib\" is not an absolute path without . and ..; write it "
+		 "like /var/lib/vpsd\n"
+		 "f.json: pool: \"/a/../b\" is not an absolute path without . and ..; write it "
+		 "like /var/lib/vpsd/pool\n"},
+		{"{\"state\": null}", "f.json: state: null is not an absolute path without . and "
+				      "..; leave the key out for the default\n"},
+		{"{\"idmap\": {\"base\": 999999}}",
+		 "f.json: idmap.base: 999999 is too small; the smallest is 1000000\n"},
+		{"{\"idmap\": {\"count\": 1}}",
+		 "f.json: idmap.count: 1 is too small; the smallest is 2\n"},
+		{"{\"idmap\": {\"base\": 4294836224, \"count\": 2}}",
+		 "f.json: idmap.count: 2 ranges of 65536 ids from 4294836224 pass the end of the "
+		 "32-bit ids; at most 1 fit\n"},
+		{"{\"idmap\": {\"base\": 4294770688, \"count\": 2}}", ""},
+		{"{\"overcommit\": {\"cpu\": \"4x\"}}",
+		 "f.json: overcommit.cpu: \"4x\" is not a factor; write it like 4\n"},
+		{"{\"sharing\": \"all\"}",
+		 "f.json: sharing: \"all\" is not one of \"none\", \"tenant\", \"host\"\n"},
+		{"{\"required_controllers\": [\"cpus\"]}",
+		 "f.json: required_controllers[0]: \"cpus\" is not a cgroup controller; write it "
+		 "like memory\n"},
+		{"{\"tolerate_unsupported\": [\"disc.*\"]}",
+		 "f.json: tolerate_unsupported[0]: \"disc.*\" matches nothing that can be "
+		 "unsupported; see vpsd.json(5)\n"},
+		{"{\"networks\": [{\"network\": \"a\", \"mode\": \"nat\", \"ipv4\": "
+		 "[\"10.0.0.1/8\"]}]}",
+		 "f.json: networks[0].ipv4[0]: \"10.0.0.1/8\" is not an IPv4 range without host "
+		 "bits; write it like 10.77.0.0/16\n"},
+		{"{\"networks\": [{\"network\": \"a\", \"mode\": \"nat\"}, {\"network\": \"a\", "
+		 "\"mode\": \"nat\", \"ipv4\": [\"10.0.0.0/8\"], \"uplink_proxy\": true}]}",
+		 "f.json: networks[0]: has no addresses; add \"ipv4\" or \"ipv6\" ranges\n"
+		 "f.json: networks[1]: \"a\" is the name of networks[0] already\n"
+		 "f.json: networks[1]: \"uplink_proxy\" needs the mode \"routed\" and an "
+		 "\"uplink\"\n"},
+		{"{\"sample\": \"10\", \"stop_timeout\": 90, \"console_log\": \"1 MB\", \"lisen\": "
+		 "1}",
+		 "f.json: sample: \"10\" is not a duration; write it as 10s\n"
+		 "f.json: stop_timeout: 90 is not a duration; write it as \"90s\"\n"
+		 "f.json: console_log: \"1 MB\" is not a size; write it as 1MiB\n"
+		 "f.json: lisen: unknown key; did you mean \"listen\"?\n"},
+	};
+
+	(void)state;
+	DOC_EXPECT_ALL(SPEC_KIND_HOST, cases);
+}
+
+static void tolerated_names(void **state)
+{
+	_cleanup_json_ json_t *doc =
+		doc_json("{\"tolerate_unsupported\": [\"disk.*\", \"pids\", \"*.burst\"]}");
+	_cleanup_problems_ struct problems *p = problems_new();
+	_cleanup_spec_host_ struct spec_host h = {0};
+	struct json_where w = {"", "", p};
+
+	(void)state;
+	assert_int_equal(spec_host_from_json(&h, doc, &w), 0);
+	assert_true(spec_host_tolerates(&h, "disk.size"));
+	assert_true(spec_host_tolerates(&h, "disk"));
+	assert_true(spec_host_tolerates(&h, "pids"));
+	assert_true(spec_host_tolerates(&h, "cpu.burst"));
+	assert_false(spec_host_tolerates(&h, "cpu.cores"));
+	assert_false(spec_host_tolerates(&h, "disks"));
+}
+
+static void written_back(void **state)
+{
+	_cleanup_spec_host_ struct spec_host h = {0};
+	_cleanup_problems_ struct problems *p = problems_new();
+	struct json_where w = {"", "", p};
+	_cleanup_json_ json_t *doc = NULL;
+	_cleanup_json_ json_t *again = NULL;
+
+	(void)state;
+	assert_int_equal(spec_host_default(&h), 0);
+	doc = spec_host_to_json(&h);
+	spec_host_done(&h);
+	assert_int_equal(spec_host_from_json(&h, doc, &w), 0);
+	again = spec_host_to_json(&h);
+	assert_true(json_equal(doc, again));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rows_are_complete), cmocka_unit_test(defaults),
+		cmocka_unit_test(good_and_bad),	     cmocka_unit_test(tolerated_names),
+		cmocka_unit_test(written_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
