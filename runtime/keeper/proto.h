@@ -38,6 +38,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/msg.h"
 #include "base/rand.h"
 
 #define KEEPER_PROTOCOL 1u
@@ -87,6 +88,15 @@ struct keeper_guest {
 	uint8_t how;	 /* enum keeper_exit */
 	uint32_t status; /* wait(2) status when it ended */
 };
+
+void keeper_guest_put(struct msg *m, const struct keeper_guest *g);
+void keeper_guest_get(struct wire *w, struct keeper_guest *ret);
+/* From the wait(2) status of a guest's init. */
+enum keeper_exit keeper_classify(uint32_t status);
+/* What a shell would say: the exit code, or 128 + the signal. */
+uint32_t keeper_exit_code(uint32_t status);
+/* ID_TEXT - 1 lower-case hex digits. */
+bool keeper_is_id(const char *s);
 
 /*
  * Exec and console sessions. The client's socket is a stream socket on which the HTTP answer

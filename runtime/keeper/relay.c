@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The relay. */
+#include "runtime/keeper/relay.h"
+
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "runtime/keeper/client.h"
+#include "runtime/keeper/frame.h"
+
+#define PIECE 16384u
+#define LAST_MSEC 30000	 /* without progress, after the command has ended */
+#define LINGER_MSEC 1000 /* for the customer to close first */
+
+/* The relay's fds. */
+enum {
+	FD_SOCK = 3,
+	FD_CONTROL,
+	FD_IN,
+	FD_OUT,
+	FD_ERR,
+	FD_END,
+};
+
+struct relay {
+	bool is_tty;
+	int in, out, err; /* FD_*, -1 = closed */
+	bool has_control; /* the keeper is there */
+	bool has_ended;	  /* the command */
+	bool has_code;
+	uint32_t code;
+	bool is_gone; /* the customer */
+	struct frame_parser parser;
+	struct frame_piece piece; /* input that the command did not take yet */
+	const uint8_t *input;	  /* bytes not parsed yet */
+	size_t input_len;
+	uint8_t received[PIECE];
+	uint8_t frame[FRAME_HEADER + PIECE]; /* output that the customer did not take yet */
+	size_t frame_len, frame_used;
+};
+
+/* --- becoming small -------------------------------------------------------------------------- */
+
+/* Moves the fds to FD_* and closes all others above stderr. */
+static bool keep_fds(const struct relay_start *s)
+{
+	const int from[] = {s->sock, s->control, s->stdio[0], s->stdio[1], s->stdio[2]};
+	int high[FD_END - FD_SOCK];
+
+	for (int i = 0; i < FD_END - FD_SOCK; i++) {
+		high[i] = from[i] < 0 ? -1 : fcntl(from[i], F_DUPFD, FD_END);
+		if (from[i] >= 0 && high[i] < 0)
+			return false;
+	}
+	for (int i = 0; i < FD_END - FD_SOCK; i++) {
+		if (high[i] < 0)
+			(void)close(FD_SOCK + i);
+		else if (dup2(high[i], FD_SOCK + i) < 0)
+			return false;
+	}
+	if (close_range(FD_END, ~0u, 0) < 0)
+		return false;
+	for (int fd = FD_SOCK; fd < FD_END; fd++) {
+		int flags = fcntl(fd, F_GETFL);
+
+		if (flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+			return false;
+	}
+	return true;
+}
+
+static bool drop_capabilities(void)
+{
+	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[2] = {{0}};
+
+	return syscall(SYS_capset, &h, none) == 0;
+}
+
+#if defined(__x86_64__)
+#define AUDIT_ARCH_HERE AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define AUDIT_ARCH_HERE AUDIT_ARCH_AARCH64
+#endif
+
+#define ALLOW(nr)                                                                                  \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+
+static bool filter_calls(void)
+{
+#if defined(AUDIT_ARCH_HERE) && !defined(__SANITIZE_ADDRESS__)
+	static const struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_HERE, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		ALLOW(SYS_read),
+		ALLOW(SYS_write),
+		ALLOW(SYS_recvfrom),
+		ALLOW(SYS_sendto),
+		ALLOW(SYS_ppoll),
+#ifdef SYS_poll
+		ALLOW(SYS_poll),
+#endif
+		ALLOW(SYS_ioctl),
+		ALLOW(SYS_close),
+		ALLOW(SYS_shutdown),
+		ALLOW(SYS_restart_syscall),
+		ALLOW(SYS_exit_group),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+	};
+	const struct sock_fprog prog = {
+		.len = sizeof(filter) / sizeof(filter[0]),
+		.filter = (struct sock_filter *)(uintptr_t)filter,
+	};
+
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) == 0;
+#else
+	return true;
+#endif
+}
+
+/* The name is seen by administrators; oom_score_adj is the keeper's, which this process does not
+ * deserve. */
+static bool become_small(const struct relay_start *s)
+{
+	sigset_t none;
+	int fd;
+
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_NAME, "vps-relay", 0, 0, 0) < 0)
+		return false;
+	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		(void)!write(fd, "0", 1);
+		(void)close(fd);
+	}
+	(void)sigemptyset(&none);
+	return keep_fds(s) && sigprocmask(SIG_SETMASK, &none, NULL) == 0 &&
+	       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && drop_capabilities() && filter_calls();
+}
+
+/* --- customer to command --------------------------------------------------------------------- */
+
+static void close_fd(int *fd)
+{
+	(void)close(*fd);
+	*fd = -1;
+}
+
+/* Writes what it can of the piece. False: the command does not take it now. */
+static bool write_piece(struct relay *r)
+{
+	while (r->piece.len > 0) {
+		ssize_t n = r->in < 0 ? -1 : write(r->in, r->piece.data, r->piece.len);
+
+		if (n < 0 && r->in >= 0 && errno == EAGAIN)
+			return false;
+		if (n < 0) {
+			/* The command has closed its input: the rest has nowhere to go. */
+			r->piece.len = 0;
+			break;
+		}
+		r->piece.data += n;
+		r->piece.len -= (size_t)n;
+	}
+	return true;
+}
+
+static void end_input(struct relay *r)
+{
+	static const uint8_t end_of_transmission[] = {4};
+
+	if (!r->is_tty && r->in >= 0) {
+		close_fd(&r->in);
+	} else if (r->is_tty) {
+		r->piece.data = end_of_transmission;
+		r->piece.len = 1;
+	}
+}
+
+static void do_piece(struct relay *r)
+{
+	struct winsize size = {.ws_row = r->piece.rows, .ws_col = r->piece.cols};
+	uint32_t signo = r->piece.signo;
+
+	if (r->piece.type == FRAME_STDIN && r->piece.len == 0)
+		end_input(r);
+	else if (r->piece.type == FRAME_WINSIZE && r->is_tty && r->in >= 0)
+		(void)ioctl(r->in, TIOCSWINSZ, &size);
+	else if (r->piece.type == FRAME_SIGNAL && r->has_control)
+		(void)!send(FD_CONTROL, &signo, sizeof(signo), MSG_NOSIGNAL);
+}
+
+static void move_input(struct relay *r)
+{
+	const unsigned allowed =
+		FRAME_BIT(FRAME_STDIN) | FRAME_BIT(FRAME_WINSIZE) | FRAME_BIT(FRAME_SIGNAL);
+
+	for (int i = 0; i < 64 && write_piece(r); i++) {
+		ssize_t n;
+		int got =
+			frame_next(&r->parser, allowed, &r->input, &r->input_len, &r->piece, NULL);
+
+		if (got > 0) {
+			do_piece(r);
+			continue;
+		}
+		n = got < 0 ? 0 : recv(FD_SOCK, r->received, sizeof(r->received), 0);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n <= 0) {
+			r->is_gone = true;
+			return;
+		}
+		r->input = r->received;
+		r->input_len = (size_t)n;
+	}
+}
+
+/* --- command to customer --------------------------------------------------------------------- */
+
+static bool flush(struct relay *r)
+{
+	while (r->frame_used < r->frame_len) {
+		ssize_t n = send(FD_SOCK, r->frame + r->frame_used, r->frame_len - r->frame_used,
+				 MSG_NOSIGNAL);
+
+		if (n < 0) {
+			r->is_gone = errno != EAGAIN && errno != EINTR;
+			return false;
+		}
+		r->frame_used += (size_t)n;
+	}
+	r->frame_used = r->frame_len = 0;
+	return true;
+}
+
+/* Moves one piece. False: nothing there, or it was the end. */
+static bool move_output(struct relay *r, int *fd, enum keeper_frame type)
+{
+	ssize_t n;
+
+	if (*fd < 0 || !flush(r))
+		return false;
+	n = read(*fd, r->frame + FRAME_HEADER, PIECE);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	if (n <= 0) {
+		/* End of file; EIO of a terminal that nobody has open. */
+		*fd = -1;
+		return false;
+	}
+	frame_put_header(r->frame, type, (uint32_t)n);
+	r->frame_len = FRAME_HEADER + (size_t)n;
+	return flush(r);
+}
+
+/* By turns, so that neither starves. True: all that is there was moved. */
+static bool move_outputs(struct relay *r)
+{
+	for (int i = 0; i < 16; i++) {
+		bool out = move_output(r, &r->out, FRAME_STDOUT);
+		bool err = move_output(r, &r->err, FRAME_STDERR);
+
+		if (!out && !err)
+			return r->frame_len == 0;
+	}
+	return false;
+}
+
+static void move_control(struct relay *r)
+{
+	uint32_t code;
+	ssize_t n = recv(FD_CONTROL, &code, sizeof(code), 0);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	r->has_control = false;
+	if (n == (ssize_t)sizeof(code)) {
+		r->has_ended = r->has_code = true;
+		r->code = code;
+	}
+}
+
+/* --- the loop -------------------------------------------------------------------------------- */
+
+static void wait_for_work(const struct relay *r)
+{
+	const bool has_frame = r->frame_len > 0;
+	const bool has_piece = r->piece.len > 0;
+	struct pollfd p[] = {
+		{.fd = FD_SOCK,
+		 .events = (short)((has_piece ? 0 : POLLIN) | (has_frame ? POLLOUT : 0))},
+		{.fd = r->has_control ? FD_CONTROL : -1, .events = POLLIN},
+		{.fd = has_frame ? -1 : r->out, .events = POLLIN},
+		{.fd = has_frame ? -1 : r->err, .events = POLLIN},
+		{.fd = has_piece ? r->in : -1, .events = POLLOUT},
+	};
+
+	(void)poll(p, sizeof(p) / sizeof(p[0]), r->has_ended ? LAST_MSEC : -1);
+}
+
+static void last_frame(struct relay *r)
+{
+	struct err e = ERR_INIT;
+
+	if (r->has_code) {
+		r->frame_len = frame_make_u32(r->frame, FRAME_EXIT, r->code);
+	} else {
+		(void)err_set(&e, EOWNERDEAD, "the exit code was lost: vps-keeper has ended");
+		r->frame_len = frame_make_error(r->frame, &e);
+	}
+	if (!flush(r))
+		wait_for_work(r);
+	if (!flush(r))
+		return;
+	/* A close with unread input would reset a TCP connection and lose what was sent last. */
+	(void)shutdown(FD_SOCK, SHUT_WR);
+	for (int i = 0; i < 64; i++) {
+		struct pollfd p = {.fd = FD_SOCK, .events = POLLIN};
+
+		if (poll(&p, 1, LINGER_MSEC) <= 0 ||
+		    recv(FD_SOCK, r->received, sizeof(r->received), 0) <= 0)
+			return;
+	}
+}
+
+static void relay_run(struct relay *r)
+{
+	for (;;) {
+		bool had_ended = r->has_ended;
+		bool is_drained;
+
+		move_input(r);
+		is_drained = move_outputs(r);
+		if (r->is_gone)
+			return;
+		/* What the command wrote before its end was there when its end was known; what
+		 * daemons of it write later is not waited for. */
+		if (had_ended && is_drained) {
+			last_frame(r);
+			return;
+		}
+		/* Without a keeper the end is when nobody can write any more. */
+		if (!r->has_control && r->out < 0 && r->err < 0)
+			r->has_ended = true;
+		if (is_drained || r->frame_len > 0)
+			wait_for_work(r);
+		if (r->has_control)
+			move_control(r);
+	}
+}
+
+void relay_main(const struct relay_start *start)
+{
+	struct relay *r = calloc(1, sizeof(*r));
+	uint8_t early[KEEPER_EARLY_MAX];
+
+	if (!r || start->early_len > sizeof(early) || !become_small(start))
+		_exit(1);
+	if (start->early_len > 0)
+		memcpy(early, start->early, start->early_len);
+	r->input = early;
+	r->input_len = start->early_len;
+	r->is_tty = start->is_tty;
+	r->in = FD_IN;
+	r->out = FD_OUT;
+	r->err = start->is_tty ? -1 : FD_ERR;
+	r->has_control = true;
+	relay_run(r);
+	_exit(0);
+}
