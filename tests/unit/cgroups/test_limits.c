@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Limits: the table, its formats, and applying to a directory of plain files. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "cgroups/limits.h"
+
+#define MiB (UINT64_C(1) << 20)
+
+/* A fake tree: <top>/tenant/instance. */
+struct fake {
+	char top[32];
+	int top_fd, tenant, instance;
+};
+
+static void put(int dirfd, const char *name, const char *text)
+{
+	_cleanup_close_ int fd =
+		openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	assert_true(fd >= 0);
+	assert_int_equal(file_write_all(fd, text, strlen(text), NULL), 0);
+}
+
+static void expect(int dirfd, const char *name, const char *first_line)
+{
+	_cleanup_free_ char *text = NULL;
+
+	assert_int_equal(file_read_at(dirfd, name, 4096, &text, NULL, NULL), 0);
+	text[strcspn(text, "\n")] = '\0';
+	assert_string_equal(text, first_line);
+}
+
+static int fake_dir(int dirfd, const char *name)
+{
+	int fd;
+
+	assert_int_equal(mkdirat(dirfd, name, 0755), 0);
+	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	put(fd, "cgroup.controllers", "cpuset cpu io memory pids\n");
+	put(fd, "cgroup.events", "populated 0\nfrozen 0\n");
+	put(fd, "cpu.max", "max 100000\n");
+	put(fd, "cpu.weight", "100\n");
+	put(fd, "memory.max", "max\n");
+	put(fd, "memory.min", "0\n");
+	put(fd, "memory.swap.max", "max\n");
+	put(fd, "memory.current", "1048576\n");
+	put(fd, "pids.max", "max\n");
+	return fd;
+}
+
+static int setup(void **state)
+{
+	struct fake *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	(void)str_copy(f->top, sizeof(f->top), "/tmp/cg-limits-XXXXXX");
+	assert_non_null(mkdtemp(f->top));
+	f->top_fd = path_open_dir(f->top, NULL);
+	f->tenant = fake_dir(f->top_fd, "tenant");
+	f->instance = fake_dir(f->tenant, "instance");
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fake *f = *state;
+	_cleanup_close_ int tmp = path_open_dir("/tmp", NULL);
+
+	close(f->instance);
+	close(f->tenant);
+	assert_int_equal(path_remove_tree(tmp, f->top + strlen("/tmp/"), NULL), 0);
+	close(f->top_fd);
+	free(f);
+	return 0;
+}
+
+static void test_table(void **state)
+{
+	struct cg_limits l;
+	char text[CG_LIMIT_TEXT];
+	uint64_t v;
+
+	(void)state;
+	cg_limits_init(&l);
+	for (int i = 0; i < CG_LIMIT_MAX; i++) {
+		assert_non_null(cg_limit_name((enum cg_limit)i));
+		assert_non_null(cg_limit_file((enum cg_limit)i));
+		for (int k = 0; k < i; k++)
+			assert_string_not_equal(cg_limit_name((enum cg_limit)i),
+						cg_limit_name((enum cg_limit)k));
+		/* The initial value goes through its own format. */
+		assert_int_equal(cg_limit_format((enum cg_limit)i, l.value[i], text), 0);
+		assert_int_equal(cg_limit_parse((enum cg_limit)i, text, &v), 0);
+		assert_true(v == l.value[i]);
+	}
+	assert_null(cg_limit_name(CG_LIMIT_MAX));
+	assert_null(cg_limit_file(CG_LIMIT_MAX));
+	assert_int_equal(cg_limit_format(CG_LIMIT_MAX, 1, text), -EINVAL);
+	assert_int_equal(cg_limit_parse(CG_LIMIT_MAX, "1", &v), -EINVAL);
+}
+
+static void test_format(void **state)
+{
+	static const struct {
+		enum cg_limit limit;
+		uint64_t value;
+		const char *text; /* NULL = refused */
+		uint64_t back;
+	} rows[] = {
+		{CG_LIMIT_CPU_CORES, CG_UNLIMITED, "max 100000", CG_UNLIMITED},
+		{CG_LIMIT_CPU_CORES, 1000, "100000 100000", 1000},
+		{CG_LIMIT_CPU_CORES, 1, "1000 100000", 10}, /* 1 ms is the least */
+		{CG_LIMIT_CPU_CORES, 11, "1100 100000", 11},
+		{CG_LIMIT_CPU_CORES, 2500, "250000 100000", 2500},
+		{CG_LIMIT_CPU_CORES, 256000, "25600000 100000", 256000},
+		{CG_LIMIT_CPU_CORES, UINT64_MAX - 1, NULL, 0},
+		{CG_LIMIT_CPU_WEIGHT, 0, NULL, 0},
+		{CG_LIMIT_CPU_WEIGHT, 1, "1", 1},
+		{CG_LIMIT_CPU_WEIGHT, 10000, "10000", 10000},
+		{CG_LIMIT_CPU_WEIGHT, 10001, NULL, 0},
+		{CG_LIMIT_CPU_WEIGHT, CG_UNLIMITED, NULL, 0},
+		{CG_LIMIT_MEMORY_MAX, 512 * MiB, "536870912", 512 * MiB},
+		{CG_LIMIT_MEMORY_MAX, 512 * MiB + 1, "536870912", 512 * MiB},
+		{CG_LIMIT_MEMORY_MAX, 0, "0", 0},
+		{CG_LIMIT_MEMORY_MAX, CG_UNLIMITED, "max", CG_UNLIMITED},
+		{CG_LIMIT_MEMORY_MAX, UINT64_MAX - 1, NULL, 0},
+		{CG_LIMIT_MEMORY_MIN, 4096, "4096", 4096},
+		{CG_LIMIT_SWAP_MAX, 0, "0", 0},
+		{CG_LIMIT_PIDS_MAX, 512, "512", 512},
+		{CG_LIMIT_PIDS_MAX, CG_UNLIMITED, "max", CG_UNLIMITED},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char text[CG_LIMIT_TEXT] = "";
+		uint64_t v = 7;
+
+		if (!rows[i].text) {
+			assert_int_equal(cg_limit_format(rows[i].limit, rows[i].value, text),
+					 -ERANGE);
+			continue;
+		}
+		assert_int_equal(cg_limit_format(rows[i].limit, rows[i].value, text), 0);
+		assert_string_equal(text, rows[i].text);
+		assert_int_equal(cg_limit_parse(rows[i].limit, text, &v), 0);
+		assert_true(v == rows[i].back);
+	}
+}
+
+static void test_parse_odd(void **state)
+{
+	static const struct {
+		enum cg_limit limit;
+		const char *text;
+	} bad[] = {
+		{CG_LIMIT_CPU_CORES, ""},
+		{CG_LIMIT_CPU_CORES, "max"},
+		{CG_LIMIT_CPU_CORES, "100000"},
+		{CG_LIMIT_CPU_CORES, "100000 0"},
+		{CG_LIMIT_CPU_CORES, "100000 x"},
+		{CG_LIMIT_CPU_CORES, "-1 100000"},
+		{CG_LIMIT_CPU_CORES, "18446744073709551615 100000"},
+		{CG_LIMIT_CPU_CORES, "100000 100000 1"},
+		{CG_LIMIT_CPU_WEIGHT, "max"},
+		{CG_LIMIT_CPU_WEIGHT, ""},
+		{CG_LIMIT_MEMORY_MAX, "maximum"},
+		{CG_LIMIT_MEMORY_MAX, "12k"},
+		{CG_LIMIT_MEMORY_MAX, "99999999999999999999"},
+		{CG_LIMIT_PIDS_MAX, " 1"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		uint64_t v = 7;
+
+		assert_int_equal(cg_limit_parse(bad[i].limit, bad[i].text, &v), -EBADMSG);
+		assert_int_equal(v, 7);
+	}
+}
+
+static void test_weight(void **state)
+{
+	(void)state;
+	assert_int_equal(cg_weight_from_cores(250), 25);
+	assert_int_equal(cg_weight_from_cores(1000), 100);
+	assert_int_equal(cg_weight_from_cores(0), 1);
+	assert_int_equal(cg_weight_from_cores(19), 1);
+	assert_int_equal(cg_weight_from_cores(100000), 10000);
+	assert_int_equal(cg_weight_from_cores(UINT64_MAX), 10000);
+}
+
+static struct cg_limits sample(void)
+{
+	struct cg_limits l;
+
+	cg_limits_init(&l);
+	l.value[CG_LIMIT_CPU_CORES] = 1500;
+	l.value[CG_LIMIT_CPU_WEIGHT] = 25;
+	l.value[CG_LIMIT_MEMORY_MAX] = 64 * MiB;
+	l.value[CG_LIMIT_MEMORY_MIN] = 32 * MiB;
+	l.value[CG_LIMIT_SWAP_MAX] = 0;
+	l.value[CG_LIMIT_PIDS_MAX] = 512;
+	return l;
+}
+
+static void test_apply(void **state)
+{
+	struct fake *f = *state;
+	struct cg_limits l = sample();
+	struct cg_limit_status st[CG_LIMIT_MAX];
+	struct err err = ERR_INIT;
+
+	/* The tenant is tighter in one, wider in another. */
+	put(f->tenant, "cpu.max", "100000 100000\n");
+	put(f->tenant, "pids.max", "1000\n");
+	assert_int_equal(cg_limits_apply(f->instance, &l, st, &err), 0);
+	assert_int_equal(err.code, 0);
+	expect(f->instance, "cpu.max", "150000 100000");
+	expect(f->instance, "cpu.weight", "25");
+	expect(f->instance, "memory.max", "67108864");
+	expect(f->instance, "memory.min", "33554432");
+	expect(f->instance, "memory.swap.max", "0");
+	expect(f->instance, "pids.max", "512");
+	for (int i = 0; i < CG_LIMIT_MAX; i++) {
+		assert_true(st[i].effective);
+		assert_string_equal(st[i].reason, "");
+		assert_true(st[i].configured == l.value[i]);
+		assert_true(st[i].actual == (i == CG_LIMIT_CPU_CORES ? 1000 : l.value[i]));
+	}
+	/* Reading gives the same, with as many levels as asked for. */
+	assert_int_equal(cg_limits_read(f->instance, 1, &l, st, &err), 0);
+	assert_int_equal(st[CG_LIMIT_CPU_CORES].actual, 1000);
+	assert_int_equal(cg_limits_read(f->instance, 0, &l, st, &err), 0);
+	assert_int_equal(st[CG_LIMIT_CPU_CORES].actual, 1500);
+	/* The walk ends where no cgroup is any more. */
+	assert_int_equal(cg_limits_read(f->instance, 30, NULL, st, &err), 0);
+	assert_true(st[CG_LIMIT_PIDS_MAX].effective);
+	/* Somebody else has changed one. */
+	put(f->instance, "pids.max", "max\n");
+	assert_int_equal(cg_limits_read(f->instance, 1, &l, st, &err), 0);
+	assert_false(st[CG_LIMIT_PIDS_MAX].effective);
+	assert_non_null(strstr(st[CG_LIMIT_PIDS_MAX].reason, "unlimited"));
+	assert_int_equal(st[CG_LIMIT_PIDS_MAX].actual, 1000);
+}
+
+static void test_missing(void **state)
+{
+	struct fake *f = *state;
+	struct cg_limits l = sample();
+	struct cg_limit_status st[CG_LIMIT_MAX];
+	struct err err = ERR_INIT;
+
+	put(f->instance, "cgroup.controllers", "cpuset memory\n");
+	assert_int_equal(unlinkat(f->instance, "cpu.max", 0), 0);
+	assert_int_equal(unlinkat(f->instance, "memory.swap.max", 0), 0);
+	assert_int_equal(cg_limits_apply(f->instance, &l, st, &err), 0);
+	assert_int_equal(err.code, 0);
+	assert_false(st[CG_LIMIT_CPU_CORES].effective);
+	assert_non_null(strstr(st[CG_LIMIT_CPU_CORES].reason, "'cpu' controller"));
+	assert_int_equal(st[CG_LIMIT_CPU_CORES].configured, 1500);
+	assert_true(st[CG_LIMIT_CPU_CORES].actual == CG_UNLIMITED);
+	assert_non_null(strstr(st[CG_LIMIT_SWAP_MAX].reason, "memory.swap.max"));
+	assert_true(st[CG_LIMIT_MEMORY_MAX].effective);
+	assert_int_equal(cg_limits_read(f->instance, 1, &l, st, &err), 0);
+	assert_int_equal(err.code, 0);
+	assert_false(st[CG_LIMIT_CPU_CORES].effective);
+}
+
+static void test_restore(void **state)
+{
+	struct fake *f = *state;
+	struct cg_limits l = sample();
+	struct cg_limit_status st[CG_LIMIT_MAX];
+	struct err err = ERR_INIT;
+
+	st[0].configured = 4711;
+	l.value[CG_LIMIT_PIDS_MAX] = 100;
+	put(f->instance, "pids.max", "77\n");
+	/* A value that the format refuses, late in the table. */
+	l.value[CG_LIMIT_SWAP_MAX] = UINT64_MAX - 1;
+	assert_int_equal(cg_limits_apply(f->instance, &l, st, &err), -ERANGE);
+	assert_int_equal(err.code, ERANGE);
+	assert_non_null(strstr(err.msg, "memory.swap"));
+	expect(f->instance, "cpu.max", "max 100000");
+	expect(f->instance, "cpu.weight", "100");
+	expect(f->instance, "memory.max", "max");
+	expect(f->instance, "memory.min", "0");
+	expect(f->instance, "memory.swap.max", "max");
+	expect(f->instance, "pids.max", "77");
+	assert_int_equal(st[0].configured, 4711);
+}
+
+static void test_shrink(void **state)
+{
+	struct fake *f = *state;
+	struct cg_limits l = sample();
+	struct err err = ERR_INIT;
+
+	put(f->instance, "memory.current", "209715200\n");
+	assert_int_equal(cg_limits_apply(f->instance, &l, NULL, &err), -EBUSY);
+	assert_non_null(strstr(err.msg, "64MiB"));
+	assert_non_null(strstr(err.msg, "200MiB"));
+	expect(f->instance, "memory.max", "max");
+	expect(f->instance, "cpu.weight", "100");
+	/* Page cache is given back. */
+	put(f->instance, "memory.stat",
+	    "anon 1\nfile 150000000\ninactive_file 100000000\nactive_file 50000000\n");
+	assert_int_equal(cg_limits_apply(f->instance, &l, NULL, &err), 0);
+	put(f->instance, "memory.stat", "anon 1\nnonsense\ninactive_file x\nactive_file 50000000");
+	err = ERR_INIT;
+	assert_int_equal(cg_limits_apply(f->instance, &l, NULL, &err), -EBUSY);
+	assert_int_equal(cg_limits_apply_flags(f->instance, &l, CG_APPLY_FORCE, NULL, &err), 0);
+	expect(f->instance, "memory.max", "67108864");
+}
+
+static void test_ceilings(void **state)
+{
+	struct fake *f = *state;
+	struct cg_limits l = sample();
+	struct cg_limit_status st[CG_LIMIT_MAX];
+	struct err err = ERR_INIT;
+
+	put(f->tenant, "cpu.weight", "321\n");
+	put(f->tenant, "memory.min", "40960\n");
+	assert_int_equal(cg_limits_apply_flags(f->tenant, &l, CG_APPLY_CEILINGS, st, &err), 0);
+	expect(f->tenant, "cpu.weight", "321");
+	expect(f->tenant, "memory.min", "40960");
+	expect(f->tenant, "memory.max", "67108864");
+	assert_false(st[CG_LIMIT_CPU_WEIGHT].effective);
+	assert_true(st[CG_LIMIT_MEMORY_MAX].effective);
+}
+
+static void test_one(void **state)
+{
+	struct fake *f = *state;
+	struct err err = ERR_INIT;
+	uint64_t v = 0;
+
+	assert_int_equal(cg_limit_set(f->instance, CG_LIMIT_MEMORY_MIN, 5 * MiB + 5, &err), 0);
+	assert_int_equal(cg_limit_get(f->instance, CG_LIMIT_MEMORY_MIN, &v, &err), 0);
+	assert_int_equal(v, 5 * MiB);
+	put(f->instance, "memory.min", "what\n");
+	assert_int_equal(cg_limit_get(f->instance, CG_LIMIT_MEMORY_MIN, &v, &err), -EBADMSG);
+	assert_int_equal(unlinkat(f->instance, "memory.min", 0), 0);
+	assert_int_equal(cg_limit_get(f->instance, CG_LIMIT_MEMORY_MIN, &v, &err), -ENOENT);
+	/* A symlink is nothing of the kernel's. */
+	assert_int_equal(symlinkat("cpu.weight", f->instance, "memory.min"), 0);
+	assert_int_equal(cg_limit_get(f->instance, CG_LIMIT_MEMORY_MIN, &v, &err), -ELOOP);
+	assert_int_equal(v, 5 * MiB);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_format),
+		cmocka_unit_test(test_parse_odd),
+		cmocka_unit_test(test_weight),
+		cmocka_unit_test_setup_teardown(test_apply, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restore, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_shrink, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ceilings, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
