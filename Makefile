@@ -134,6 +134,12 @@ $(O)/helpers/%: tests/helpers/%.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu17 $(WARN) -O2 -static -o $@ $<
 
+# cgroups/ as commands, for tests/integration/cgroups.bats.
+$(O)/tests/cg_probe: $(O)/obj/tests/cgroups/cg_probe.o $(call archive,cgroups) $(call archive,base)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^
+
 unit: $(UNIT_BINS)
 	$(Q)tests/run unit $(UNIT_BINS)
 
