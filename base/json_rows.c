@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The walk over tables of rows: defaults, decoding, encoding, copying and freeing of structs. One
- * switch over the kinds for each; the scalars are in json_value.c.
+ * From JSON to structs by rows: defaults, decoding and freeing. The way back is in json_encode.c,
+ * the scalars are in json_value.c.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -16,46 +16,11 @@
 #define LABEL_VALUE_MAX 255u
 #define PATH_TEXT 512
 
-/* What all JSON_LIST() members look like; they are read and written by memcpy(), because their
- * pointers have other types. */
-struct list {
-	void *items;
-	size_t n;
-};
-
-static void *field_of(const struct json_row *row, void *obj)
-{
-	return (char *)obj + row->offset;
-}
-
-static const void *field_of_const(const struct json_row *row, const void *obj)
-{
-	return (const char *)obj + row->offset;
-}
-
-static struct list list_get(const void *field)
-{
-	struct list l;
-
-	memcpy(&l, field, sizeof(l));
-	return l;
-}
-
-static void list_put(void *field, struct list l)
-{
-	memcpy(field, &l, sizeof(l));
-}
-
-static bool is_number(const struct json_row *row)
-{
-	return row->kind != JSON_KIND_STRING && row->kind < JSON_KIND_LABELS;
-}
-
 /* --- freeing ------------------------------------------------------------------------------- */
 
 static void field_done(const struct json_row *row, void *field)
 {
-	struct list l;
+	struct json_list l;
 
 	switch (row->kind) {
 	case JSON_KIND_STRING:
@@ -63,18 +28,18 @@ static void field_done(const struct json_row *row, void *field)
 		*(char **)field = NULL;
 		break;
 	case JSON_KIND_STRINGS:
-		l = list_get(field);
+		l = json_list_get(field);
 		for (size_t i = 0; i < l.n; i++)
 			free(((char **)l.items)[i]);
 		free(l.items);
-		list_put(field, (struct list){NULL, 0});
+		json_list_put(field, (struct json_list){NULL, 0});
 		break;
 	case JSON_KIND_OBJECTS:
-		l = list_get(field);
+		l = json_list_get(field);
 		for (size_t i = 0; i < l.n; i++)
 			json_rows_done(row->sub, (char *)l.items + i * row->sub->size);
 		free(l.items);
-		list_put(field, (struct list){NULL, 0});
+		json_list_put(field, (struct json_list){NULL, 0});
 		break;
 	case JSON_KIND_LABELS: {
 		struct json_labels *labels = field;
@@ -113,7 +78,7 @@ static void field_done(const struct json_row *row, void *field)
 void json_rows_done(const struct json_table *t, void *obj)
 {
 	for (size_t i = 0; i < t->n_rows; i++)
-		field_done(&t->rows[i], field_of(&t->rows[i], obj));
+		field_done(&t->rows[i], json_field(&t->rows[i], obj));
 	memset(obj, 0, t->size);
 }
 
@@ -142,7 +107,7 @@ static void item_key(char dst[PATH_TEXT], const char *key, size_t i)
 static int read_strings(const struct json_row *row, const json_t *value, void *field,
 			const struct json_where *w)
 {
-	struct list l = {NULL, json_array_size(value)};
+	struct json_list l = {NULL, json_array_size(value)};
 	char key[PATH_TEXT];
 	int bad = 0;
 
@@ -156,7 +121,7 @@ static int read_strings(const struct json_row *row, const json_t *value, void *f
 	l.items = calloc(l.n, sizeof(char *));
 	if (!l.items)
 		return -ENOMEM;
-	list_put(field, l);
+	json_list_put(field, l);
 	for (size_t i = 0; i < l.n; i++) {
 		((char **)l.items)[i] = strdup(json_string_value(json_array_get(value, i)));
 		if (!((char **)l.items)[i])
@@ -168,7 +133,7 @@ static int read_strings(const struct json_row *row, const json_t *value, void *f
 static int read_objects(const struct json_row *row, const json_t *value, void *field,
 			const struct json_where *w)
 {
-	struct list l = {NULL, json_array_size(value)};
+	struct json_list l = {NULL, json_array_size(value)};
 	char key[PATH_TEXT], path[PATH_TEXT];
 	int bad = 0;
 
@@ -177,7 +142,7 @@ static int read_objects(const struct json_row *row, const json_t *value, void *f
 	l.items = calloc(l.n, row->sub->size);
 	if (!l.items)
 		return -ENOMEM;
-	list_put(field, l);
+	json_list_put(field, l);
 	for (size_t i = 0; i < l.n; i++) {
 		struct json_where below;
 		int r;
@@ -281,12 +246,12 @@ static int check_list_length(const struct json_row *row, const json_t *value,
 static int read_field(const struct json_row *row, const json_t *value, unsigned flags, void *obj,
 		      const struct json_where *w)
 {
-	void *field = field_of(row, obj);
+	void *field = json_field(row, obj);
 	char path[PATH_TEXT];
 	struct json_where below;
 	int r;
 
-	if (is_number(row))
+	if (json_row_is_number(row))
 		return json_number_read(row, value, field, w);
 	if (row->kind == JSON_KIND_STRINGS || row->kind == JSON_KIND_OBJECTS) {
 		r = check_list_length(row, value, w);
@@ -326,7 +291,7 @@ static int clear_field(const struct json_row *row, void *field)
 	field_done(row, field);
 	if (row->kind == JSON_KIND_OBJECT)
 		return set_defaults(row->sub, field);
-	if (is_number(row) && row->kind != JSON_KIND_BOOL)
+	if (json_row_is_number(row) && row->kind != JSON_KIND_BOOL)
 		memset(field, 0, row->kind == JSON_KIND_ENUM ? sizeof(int) : sizeof(uint64_t));
 	else if (row->kind == JSON_KIND_BOOL)
 		*(bool *)field = false;
@@ -346,12 +311,12 @@ static int set_defaults(const struct json_table *t, void *obj)
 		int r;
 
 		if (row->kind == JSON_KIND_OBJECT) {
-			r = set_defaults(row->sub, field_of(row, obj));
+			r = set_defaults(row->sub, json_field(row, obj));
 			if (r < 0)
 				return r;
 			continue;
 		}
-		set_unlimited(row, field_of(row, obj));
+		set_unlimited(row, json_field(row, obj));
 		if (!row->def)
 			continue;
 		def = json_loads(row->def, JSON_DECODE_ANY, NULL);
@@ -400,17 +365,17 @@ static int read_key(const struct json_table *t, const char *key, const json_t *v
 	if (json_is_null(value)) {
 		if (!(row->flags & (JSON_ROW_NULL | JSON_ROW_LIMIT)))
 			return json_value_wrong(row, value, row->key, w);
-		r = clear_field(row, field_of(row, obj));
+		r = clear_field(row, json_field(row, obj));
 		seen->set &= ~bit;
 		seen->null |= bit;
 		return r;
 	}
 	/* Objects are merged, everything else is replaced. */
 	if (row->kind != JSON_KIND_OBJECT) {
-		field_done(row, field_of(row, obj));
+		field_done(row, json_field(row, obj));
 	} else if (row->flags & JSON_ROW_WHOLE) {
 		flags &= ~(unsigned)JSON_DECODE_PARTIAL;
-		r = clear_field(row, field_of(row, obj));
+		r = clear_field(row, json_field(row, obj));
 		if (r < 0)
 			return r;
 	}
@@ -470,225 +435,6 @@ int json_rows_decode(const struct json_table *t, const json_t *doc, unsigned fla
 	}
 	r = decode_onto(t, doc, flags, obj, w);
 	return r < 0 && w->problems->oom ? -ENOMEM : r;
-}
-
-/* --- encoding ------------------------------------------------------------------------------ */
-
-static bool is_zero(const struct json_row *row, const void *field)
-{
-	static const char zero[sizeof(uint64_t)];
-
-	if (row->kind == JSON_KIND_BOOL)
-		return !*(const bool *)field;
-	return memcmp(field, zero, row->kind == JSON_KIND_ENUM ? sizeof(int) : sizeof(uint64_t)) ==
-	       0;
-}
-
-static bool is_unlimited(const struct json_row *row, const void *field)
-{
-	uint64_t v;
-
-	if (!(row->flags & JSON_ROW_LIMIT))
-		return false;
-	memcpy(&v, field, sizeof(v));
-	return v == JSON_UNLIMITED;
-}
-
-static json_t *write_strings(const void *field)
-{
-	_cleanup_json_ json_t *list = json_array();
-	struct list l = list_get(field);
-
-	for (size_t i = 0; list && i < l.n; i++)
-		if (json_array_append_new(list, json_string(((char **)l.items)[i])) < 0)
-			return NULL;
-	return take_ptr(list);
-}
-
-static json_t *write_objects(const struct json_row *row, const void *field, unsigned flags)
-{
-	_cleanup_json_ json_t *list = json_array();
-	struct list l = list_get(field);
-
-	for (size_t i = 0; list && i < l.n; i++)
-		if (json_array_append_new(
-			    list, json_rows_encode(row->sub, (char *)l.items + i * row->sub->size,
-						   flags)) < 0)
-			return NULL;
-	return take_ptr(list);
-}
-
-static json_t *write_labels(const struct json_labels *labels)
-{
-	_cleanup_json_ json_t *o = json_object();
-
-	for (size_t i = 0; o && i < labels->n; i++)
-		if (json_object_set_new(o, labels->items[i].key,
-					json_string(labels->items[i].value)) < 0)
-			return NULL;
-	return take_ptr(o);
-}
-
-static json_t *write_field(const struct json_row *row, const void *field, unsigned flags)
-{
-	if (is_unlimited(row, field))
-		return json_null();
-	if (is_number(row))
-		return json_number_write(row, field);
-	if (row->kind == JSON_KIND_STRINGS)
-		return write_strings(field);
-	if (row->kind == JSON_KIND_OBJECTS)
-		return write_objects(row, field, flags);
-	if (row->kind == JSON_KIND_LABELS)
-		return write_labels(field);
-	if (row->kind == JSON_KIND_OBJECT)
-		return json_rows_encode(row->sub, field, flags);
-	if (row->kind == JSON_KIND_PARTIAL)
-		return *(json_t *const *)field ? json_deep_copy(*(json_t *const *)field)
-					       : json_null();
-	return *(char *const *)field ? json_string(*(char *const *)field) : json_null();
-}
-
-/* Whether a key that no document had is shown among the defaults. */
-static bool is_shown(const struct json_row *row, const void *field)
-{
-	if (row->def || (row->flags & (JSON_ROW_NULL | JSON_ROW_LIMIT)))
-		return true;
-	if (row->kind == JSON_KIND_STRING)
-		return *(char *const *)field != NULL;
-	if (row->kind == JSON_KIND_PARTIAL)
-		return *(json_t *const *)field != NULL;
-	return !is_number(row) || !is_zero(row, field);
-}
-
-json_t *json_rows_encode(const struct json_table *t, const void *obj, unsigned flags)
-{
-	_cleanup_json_ json_t *o = json_object();
-	const struct json_seen *seen = obj;
-
-	for (size_t i = 0; o && i < t->n_rows; i++) {
-		const struct json_row *row = &t->rows[i];
-		const void *field = field_of_const(row, obj);
-		bool is_set = seen->set & 1ull << i, is_null = seen->null & 1ull << i;
-		_cleanup_json_ json_t *v = NULL;
-
-		if (!is_set && !is_null && !((flags & JSON_ENCODE_ALL) && is_shown(row, field)))
-			continue;
-		/* Normalised, null says what it means: the defaults of an object are spelled out.
-		 */
-		if (is_null && !(flags & JSON_ENCODE_ALL))
-			v = json_null();
-		else
-			v = write_field(row, field, flags);
-		if (!v)
-			return NULL;
-		if (row->kind == JSON_KIND_OBJECT && !is_set && json_object_size(v) == 0)
-			continue;
-		if (json_object_set(o, row->key, v) < 0)
-			return NULL;
-	}
-	return take_ptr(o);
-}
-
-/* --- copying ------------------------------------------------------------------------------- */
-
-static int copy_string(char **dst, const char *src)
-{
-	*dst = src ? strdup(src) : NULL;
-	return !src || *dst ? 0 : -ENOMEM;
-}
-
-static int copy_strings(void *dst, const void *src)
-{
-	struct list from = list_get(src);
-	struct list to = {from.n ? calloc(from.n, sizeof(char *)) : NULL, from.n};
-
-	if (from.n > 0 && !to.items)
-		return -ENOMEM;
-	list_put(dst, to);
-	for (size_t i = 0; i < from.n; i++)
-		if (copy_string(&((char **)to.items)[i], ((char **)from.items)[i]) < 0)
-			return -ENOMEM;
-	return 0;
-}
-
-static int copy_rows(const struct json_table *t, void *dst, const void *src);
-
-static int copy_objects(const struct json_row *row, void *dst, const void *src)
-{
-	struct list from = list_get(src);
-	struct list to = {from.n ? calloc(from.n, row->sub->size) : NULL, from.n};
-
-	if (from.n > 0 && !to.items)
-		return -ENOMEM;
-	list_put(dst, to);
-	for (size_t i = 0; i < from.n; i++) {
-		size_t at = i * row->sub->size;
-
-		if (copy_rows(row->sub, (char *)to.items + at, (char *)from.items + at) < 0)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-static int copy_labels(struct json_labels *dst, const struct json_labels *src)
-{
-	if (src->n == 0)
-		return 0;
-	dst->items = calloc(src->n, sizeof(dst->items[0]));
-	if (!dst->items)
-		return -ENOMEM;
-	for (; dst->n < src->n; dst->n++)
-		if (copy_string(&dst->items[dst->n].key, src->items[dst->n].key) < 0 ||
-		    copy_string(&dst->items[dst->n].value, src->items[dst->n].value) < 0) {
-			dst->n++;
-			return -ENOMEM;
-		}
-	return 0;
-}
-
-static int copy_field(const struct json_row *row, void *dst, const void *src)
-{
-	if (row->kind == JSON_KIND_BOOL) {
-		*(bool *)dst = *(const bool *)src;
-		return 0;
-	}
-	if (is_number(row)) {
-		memcpy(dst, src, row->kind == JSON_KIND_ENUM ? sizeof(int) : sizeof(uint64_t));
-		return 0;
-	}
-	if (row->kind == JSON_KIND_STRING)
-		return copy_string(dst, *(char *const *)src);
-	if (row->kind == JSON_KIND_STRINGS)
-		return copy_strings(dst, src);
-	if (row->kind == JSON_KIND_OBJECTS)
-		return copy_objects(row, dst, src);
-	if (row->kind == JSON_KIND_LABELS)
-		return copy_labels(dst, src);
-	if (row->kind == JSON_KIND_OBJECT)
-		return copy_rows(row->sub, dst, src);
-	*(json_t **)dst = json_deep_copy(*(json_t *const *)src);
-	return *(json_t *const *)src && !*(json_t **)dst ? -ENOMEM : 0;
-}
-
-/* dst is zero. */
-static int copy_rows(const struct json_table *t, void *dst, const void *src)
-{
-	*(struct json_seen *)dst = *(const struct json_seen *)src;
-	for (size_t i = 0; i < t->n_rows; i++)
-		if (copy_field(&t->rows[i], field_of(&t->rows[i], dst),
-			       field_of_const(&t->rows[i], src)) < 0)
-			return -ENOMEM;
-	return 0;
-}
-
-int json_rows_copy(const struct json_table *t, void *dst, const void *src)
-{
-	memset(dst, 0, t->size);
-	if (copy_rows(t, dst, src) == 0)
-		return 0;
-	json_rows_done(t, dst);
-	return -ENOMEM;
 }
 
 /* --- questions ----------------------------------------------------------------------------- */

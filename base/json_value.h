@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scalars of the JSON rows: one JSON value to one C field and back. Private to base/json*. */
+/*
+ * Scalars of the JSON rows: one JSON value to one C field and back; and how the walks over the rows
+ * reach a field. Private to base/json*.
+ */
 #pragma once
+
+#include <string.h>
 
 #include "base/json.h"
 
@@ -22,3 +27,38 @@ int json_string_check(const struct json_row *row, const json_t *value, const cha
 		      const struct json_where *w);
 /* The value of a number-like field; NULL when memory is short. */
 json_t *json_number_write(const struct json_row *row, const void *field);
+
+/* What all JSON_LIST() members look like; they are read and written by memcpy(), because their
+ * pointers have other types. */
+struct json_list {
+	void *items;
+	size_t n;
+};
+
+static inline void *json_field(const struct json_row *row, void *obj)
+{
+	return (char *)obj + row->offset;
+}
+
+static inline const void *json_field_const(const struct json_row *row, const void *obj)
+{
+	return (const char *)obj + row->offset;
+}
+
+static inline struct json_list json_list_get(const void *field)
+{
+	struct json_list l;
+
+	memcpy(&l, field, sizeof(l));
+	return l;
+}
+
+static inline void json_list_put(void *field, struct json_list l)
+{
+	memcpy(field, &l, sizeof(l));
+}
+
+static inline bool json_row_is_number(const struct json_row *row)
+{
+	return row->kind != JSON_KIND_STRING && row->kind < JSON_KIND_LABELS;
+}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/path.h"
 #include "base/str.h"
 #include "config/check.h"
 
@@ -83,18 +84,21 @@ static int load_files(struct spec_set *s, enum spec_kind kind, int dirfd, const 
 		       : 0;
 }
 
+/* A subdirectory, which may be missing. It has to be a real one, not a symlink elsewhere. */
 static int load_below(struct spec_set *s, enum spec_kind kind, int dirfd, const char *prefix,
 		      const char *sub, struct problems *problems, struct err *err)
 {
-	_cleanup_close_ int fd = openat(dirfd, sub, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_sbuf_ struct sbuf name = SBUF_INIT;
+	struct err open_err = ERR_INIT;
+	_cleanup_close_ int fd =
+		path_open_beneath(dirfd, sub, O_RDONLY | O_DIRECTORY, 0, &open_err);
 
-	if (fd < 0 && errno == ENOENT)
+	if (fd == -ENOENT)
 		return 0;
+	if (fd < 0)
+		return err_set(err, open_err.code, "%s", err_text(&open_err));
 	sbuf_addf(&name, "%s%s%s", prefix, prefix[0] && !str_has_suffix(prefix, "/") ? "/" : "",
 		  sub);
-	if (fd < 0)
-		return err_sys(err, "cannot open '%s'", sbuf_str(&name));
 	if (!sbuf_ok(&name))
 		return err_set(err, ENOMEM, "cannot list '%s'", sub);
 	return load_files(s, kind, fd, sbuf_str(&name), problems, err);

@@ -318,6 +318,42 @@ static void host_items(void **state)
 	assert_int_equal(items.n_refused, 1);
 }
 
+/* Every key stands in the man page of its document. */
+static void expect_documented(const struct json_table *t, const char *page)
+{
+	for (size_t i = 0; i < t->n_rows; i++) {
+		if (!strstr(page, t->rows[i].key))
+			print_error("not documented: %s of %s\n", t->rows[i].key, t->what);
+		assert_non_null(strstr(page, t->rows[i].key));
+		if (t->rows[i].sub && t->rows[i].kind != JSON_KIND_PARTIAL)
+			expect_documented(t->rows[i].sub, page);
+	}
+}
+
+static void man_pages(void **state)
+{
+	static const struct {
+		const char *file;
+		const struct json_table *table;
+	} pages[] = {
+		{"docs/vpsd.json.5", &spec_host_table},
+		{"docs/vps-plan.5", &spec_plan_table},
+		{"docs/vps-tenant.5", &spec_tenant_table},
+	};
+
+	(void)state;
+	if (access("docs", R_OK) < 0) /* not run from the top of the tree */
+		skip();
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+		_cleanup_free_ char *text = NULL;
+		size_t len;
+
+		assert_int_equal(file_read_at(AT_FDCWD, pages[i].file, 1 << 20, &text, &len, NULL),
+				 0);
+		expect_documented(pages[i].table, text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,6 +365,7 @@ int main(void)
 		cmocka_unit_test(everything_unsupported),
 		cmocka_unit_test(refusal),
 		cmocka_unit_test(host_items),
+		cmocka_unit_test(man_pages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
