@@ -69,9 +69,12 @@ int img_usage_stream(struct img_usage *u, const struct img_limits *l, uint64_t n
 
 int img_limits_file(const struct img_limits *l, int64_t size, struct err *err)
 {
+	char text[NUM_TEXT];
+
 	if (size < 0)
 		return err_set(err, EBADMSG, "the archive holds a file of negative size");
-	if ((uint64_t)size > l->file_bytes)
-		return too_much(l->file_bytes, "one file", err);
-	return 0;
+	if ((uint64_t)size <= l->file_bytes)
+		return 0;
+	num_format_size(text, l->file_bytes);
+	return err_set(err, EOVERFLOW, "the archive holds a file of more than %s", text);
 }

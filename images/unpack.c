@@ -22,11 +22,14 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "images/acl.h"
 #include "images/archive_path.h"
 
 #define READ_CHUNK (256u * 1024)
 #define SHOWN 160 /* bytes of a foreign name in a message */
 #define ID_MAX 65535
+#define ACL_ACCESS "system.posix_acl_access"
+#define ACL_DEFAULT "system.posix_acl_default"
 #define XATTRS_KEPT_MAX 128 /* kinds of attributes of one entry */
 
 /* Without SECURE_SYMLINKS on purpose: it turns the merged /usr (lib -> usr/lib, then lib/foo) into
@@ -43,7 +46,9 @@ struct unpacker {
 	struct archive *tar;  /* stream -> entries */
 	struct archive *disk; /* entries -> files */
 	uint64_t archive_bytes;
-	bool stream_ended;     /* raw has given everything */
+	bool stream_ended;  /* raw has given everything */
+	bool has_root_time; /* the archive has an entry for the root directory */
+	struct timespec root_time;
 	struct err stream_err; /* why a callback failed; libarchive keeps its own text only */
 	char buf[READ_CHUNK];
 };
@@ -92,14 +97,12 @@ static int archive_failed(struct archive *a, const char *what, const char *name,
 	char shown[SHOWN];
 
 	str_escape(shown, sizeof(shown), name ? name : "");
-	/* Its own codes are negative or EILSEQ; EINVAL of a write is a bad request of the archive.
-	 */
-	if (code <= 0 || code == EILSEQ || code == EINVAL)
+	/* What the host lacks keeps its own code; all else is the archive's doing: links that lead
+	 * nowhere, files where directories should be, libarchive's own codes. */
+	if (code == ENOMEM || code == EFBIG)
+		code = EOVERFLOW;
+	else if (code != ENOSPC && code != EDQUOT && code != EIO && code != EROFS)
 		code = EBADMSG;
-	else if (code == ENOMEM)
-		code = EOVERFLOW;
-	else if (code == EFBIG)
-		code = EOVERFLOW;
 	return err_set(err, code, name ? "%s '%s': %s" : "%s%s: %s", what, shown,
 		       text ? text : "no reason given");
 }
@@ -223,6 +226,41 @@ static bool keep_xattr(const char *name, mode_t type)
 	return str_has_prefix(name, "user.") && (type == AE_IFREG || type == AE_IFDIR);
 }
 
+/* An ACL in the kernel's own form becomes one of libarchive's, which skips the former. */
+static int adopt_acl(struct archive_entry *e, const char *name, const void *value, size_t size,
+		     struct err *err)
+{
+	static const struct {
+		enum img_acl_tag tag;
+		int theirs;
+	} tags[] = {
+		{IMG_ACL_USER_OBJ, ARCHIVE_ENTRY_ACL_USER_OBJ},
+		{IMG_ACL_USER, ARCHIVE_ENTRY_ACL_USER},
+		{IMG_ACL_GROUP_OBJ, ARCHIVE_ENTRY_ACL_GROUP_OBJ},
+		{IMG_ACL_GROUP, ARCHIVE_ENTRY_ACL_GROUP},
+		{IMG_ACL_MASK, ARCHIVE_ENTRY_ACL_MASK},
+		{IMG_ACL_OTHER, ARCHIVE_ENTRY_ACL_OTHER},
+	};
+	int type = str_eq(name, ACL_DEFAULT) ? ARCHIVE_ENTRY_ACL_TYPE_DEFAULT
+					     : ARCHIVE_ENTRY_ACL_TYPE_ACCESS;
+	struct img_acl_entry list[IMG_ACL_MAX];
+	int n = img_acl_parse(value, size, list, err);
+
+	for (int i = 0; i < n; i++)
+		for (size_t t = 0; t < sizeof(tags) / sizeof(tags[0]); t++)
+			if (tags[t].tag == list[i].tag &&
+			    archive_entry_acl_add_entry(e, type, (int)list[i].perm, tags[t].theirs,
+							(int)list[i].id, NULL) != ARCHIVE_OK)
+				return err_set(err, EBADMSG,
+					       "the archive holds an odd access control list");
+	return n < 0 ? n : 0;
+}
+
+static bool is_acl(const char *name)
+{
+	return str_eq(name, ACL_ACCESS) || str_eq(name, ACL_DEFAULT);
+}
+
 struct xattr_copy {
 	char *name;
 	void *value;
@@ -250,6 +288,10 @@ static int filter_xattrs(struct unpacker *u, struct archive_entry *e, struct err
 	(void)archive_entry_xattr_reset(e);
 	while (r == 0 && archive_entry_xattr_next(e, &name, &value, &size) == ARCHIVE_OK) {
 		bytes += strlen(name) + size;
+		if (is_acl(name)) {
+			r = adopt_acl(e, name, value, size, err);
+			continue; /* libarchive does not write the attribute itself */
+		}
 		if (!keep_xattr(name, archive_entry_filetype(e))) {
 			dropped++;
 			continue;
@@ -303,6 +345,11 @@ static int vet_entry(struct unpacker *u, struct archive_entry *e, char name[IMG_
 	}
 	if (str_eq(name, ".") && (link || archive_entry_filetype(e) != AE_IFDIR))
 		return err_set(err, EBADMSG, "the root entry of the archive is not a directory");
+	if (str_eq(name, ".") && archive_entry_mtime_is_set(e)) {
+		u->has_root_time = true;
+		u->root_time.tv_sec = archive_entry_mtime(e);
+		u->root_time.tv_nsec = archive_entry_mtime_nsec(e);
+	}
 	if (archive_entry_uid(e) < 0 || archive_entry_uid(e) > ID_MAX || archive_entry_gid(e) < 0 ||
 	    archive_entry_gid(e) > ID_MAX)
 		return err_set(err, EBADMSG,
@@ -412,6 +459,18 @@ static int check_end(struct unpacker *u, struct err *err)
 	return n < 0 ? archive_failed(u->raw, "cannot read the archive", NULL, err) : 0;
 }
 
+/* Closing sets modes and times of directories; libarchive leaves the time of "." out. */
+static int finish(struct unpacker *u, struct err *err)
+{
+	const struct timespec times[2] = {u->root_time, u->root_time};
+
+	if (archive_write_close(u->disk) != ARCHIVE_OK)
+		return archive_failed(u->disk, "cannot finish the directories", NULL, err);
+	if (u->has_root_time && utimensat(AT_FDCWD, "/", times, 0) < 0)
+		return err_sys(err, "cannot set the time of the root directory");
+	return 0;
+}
+
 /* Looks from inside, so that links resolve as they will for the guest. */
 static bool is_program(int root, const char *path)
 {
@@ -463,9 +522,8 @@ int img_unpack_run(const struct img_unpack *in, struct img_unpacked *ret, struct
 		r = unpack_entries(u, err);
 	if (r == 0)
 		r = check_end(u, err);
-	/* Closing sets modes and times of directories. */
-	if (r == 0 && archive_write_close(u->disk) != ARCHIVE_OK)
-		r = archive_failed(u->disk, "cannot finish the directories", NULL, err);
+	if (r == 0)
+		r = finish(u, err);
 	if (r == 0)
 		r = look_inside(u, err);
 	if (r < 0)
