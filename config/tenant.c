@@ -154,21 +154,26 @@ static int finish_instance(struct spec_instance *i, const struct json_where *w)
 	return i->hostname ? bad : -ENOMEM;
 }
 
-/* Names are few: the square of their number is of no weight below some thousands. */
 static int check_names(const struct spec_tenant *t, const struct json_where *w)
 {
+	_cleanup_json_ json_t *first = json_object(); /* name -> index of its first instance */
 	char key[48];
 	int bad = 0;
 
-	for (size_t i = 1; i < t->instances.n; i++)
-		for (size_t k = 0; k < i; k++)
-			if (str_eq(t->instances.items[i].name, t->instances.items[k].name)) {
-				(void)snprintf(key, sizeof(key), "instances[%zu].name", i);
-				bad = problems_add(w, key, NULL,
-						   "\"%s\" is the name of instances[%zu] already",
-						   t->instances.items[i].name, k);
-				break;
-			}
+	if (!first)
+		return -ENOMEM;
+	for (size_t i = 0; i < t->instances.n; i++) {
+		const char *name = t->instances.items[i].name;
+		const json_t *at = json_object_get(first, name);
+
+		(void)snprintf(key, sizeof(key), "instances[%zu].name", i);
+		if (at)
+			bad = problems_add(w, key, NULL,
+					   "\"%s\" is the name of instances[%lld] already", name,
+					   (long long)json_integer_value(at));
+		else if (json_object_set_new(first, name, json_integer((json_int_t)i)) < 0)
+			return -ENOMEM;
+	}
 	return bad;
 }
 
