@@ -35,10 +35,10 @@ struct connection {
 	int fd; /* MHD's */
 	uid_t uid;
 	bool allowed;
-	bool busy;       /* a request is complete and being handled */
-	bool streaming;  /* its body may take as long as it takes */
-	bool counted;    /* among the users' connections */
-	uint64_t since;  /* usec: when the present request's first byte may have come */
+	bool busy;	/* a request is complete and being handled */
+	bool streaming; /* its body may take as long as it takes */
+	bool counted;	/* among the users' connections */
+	uint64_t since; /* usec: when the present request's first byte may have come */
 };
 
 struct server {
@@ -88,18 +88,18 @@ static const struct {
 	unsigned status;
 	const char *name;
 } error_rows[] = {
-	{EINVAL, 400, "bad-request"},        {ENOENT, 404, "not-found"},
-	{ESRCH, 409, "conflict"},            {EEXIST, 409, "conflict"},
-	{EBUSY, 409, "conflict"},            {EPERM, 409, "conflict"},
-	{EALREADY, 409, "conflict"},         {ENOTEMPTY, 409, "conflict"},
-	{EACCES, 403, "forbidden"},          {ENOSPC, 409, "no-capacity"},
-	{EDQUOT, 409, "no-capacity"},        {ENOTSUP, 422, "unsupported"},
-	{EBADMSG, 422, "invalid"},           {EDOM, 422, "invalid"},
-	{E2BIG, 413, "too-large"},           {EFBIG, 413, "too-large"},
-	{EMSGSIZE, 413, "too-large"},        {EOPNOTSUPP, 405, "method-not-allowed"},
-	{ETIMEDOUT, 408, "timeout"},         {EPIPE, 503, "unavailable"},
-	{ECONNREFUSED, 503, "unavailable"},  {EAGAIN, 503, "unavailable"},
-	{ESHUTDOWN, 503, "unavailable"},     {ECANCELED, 409, "cancelled"},
+	{EINVAL, 400, "bad-request"},	    {ENOENT, 404, "not-found"},
+	{ESRCH, 409, "conflict"},	    {EEXIST, 409, "conflict"},
+	{EBUSY, 409, "conflict"},	    {EPERM, 409, "conflict"},
+	{EALREADY, 409, "conflict"},	    {ENOTEMPTY, 409, "conflict"},
+	{EACCES, 403, "forbidden"},	    {ENOSPC, 409, "no-capacity"},
+	{EDQUOT, 409, "no-capacity"},	    {ENOTSUP, 422, "unsupported"},
+	{EBADMSG, 422, "invalid"},	    {EDOM, 422, "invalid"},
+	{E2BIG, 413, "too-large"},	    {EFBIG, 413, "too-large"},
+	{EMSGSIZE, 413, "too-large"},	    {EOPNOTSUPP, 405, "method-not-allowed"},
+	{ETIMEDOUT, 408, "timeout"},	    {EPIPE, 503, "unavailable"},
+	{ECONNREFUSED, 503, "unavailable"}, {EAGAIN, 503, "unavailable"},
+	{ESHUTDOWN, 503, "unavailable"},    {ECANCELED, 409, "cancelled"},
 };
 
 static size_t error_row(const struct err *err)
@@ -119,10 +119,12 @@ unsigned error_status(const struct err *err)
 json_t *error_to_json(const struct err *err)
 {
 	size_t i = error_row(err);
-	const char *name = i < sizeof(error_rows) / sizeof(*error_rows) ? error_rows[i].name : "internal";
+	const char *name =
+		i < sizeof(error_rows) / sizeof(*error_rows) ? error_rows[i].name : "internal";
 	json_t *o = json_pack("{s:s, s:s}", "code", name, "message", err_text(err));
 	if (!o) /* the text quoted bytes that are no UTF-8 */
-		o = json_pack("{s:s, s:s}", "code", name, "message", "the error text is not printable");
+		o = json_pack("{s:s, s:s}", "code", name, "message",
+			      "the error text is not printable");
 	if (o && err->hint[0])
 		(void)json_object_set_new(o, "hint", json_string(err->hint));
 	return o;
@@ -216,7 +218,8 @@ static bool peer_allowed(const struct server *s, int fd, uid_t *ret_uid)
 
 static void connection_started(struct server *s, struct MHD_Connection *mhd, void **context)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
 	struct connection *c = calloc(1, sizeof(*c));
 	*context = c;
 	if (!c || !info) {
@@ -278,7 +281,8 @@ static void request_free(struct request *rq)
 	free(rq);
 }
 
-static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode toe)
+static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
+			 enum MHD_RequestTerminationCode toe)
 {
 	(void)cls;
 	(void)mhd;
@@ -290,13 +294,15 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, 
 	if (rq->connection) {
 		rq->connection->busy = false;
 		rq->connection->streaming = false;
-		rq->connection->since = 0; /* an idle kept connection is the idle timeout's business */
+		rq->connection->since =
+			0; /* an idle kept connection is the idle timeout's business */
 	}
 	request_free(rq);
 }
 
 /* Segments of 'path' against the row's; {x} takes one. Parameters are heap copies. */
-static bool route_matches(const struct route *route, const char *path, char *params[ROUTE_PARAMS_MAX])
+static bool route_matches(const struct route *route, const char *path,
+			  char *params[ROUTE_PARAMS_MAX])
 {
 	const char *want = route->path;
 	unsigned n = 0;
@@ -364,7 +370,8 @@ static struct MHD_Response *json_response(json_t *body)
 	json_decref(body);
 	if (!text)
 		return NULL;
-	struct MHD_Response *r = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_COPY);
+	struct MHD_Response *r =
+		MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_COPY);
 	free(text);
 	if (r)
 		(void)MHD_add_response_header(r, "Content-Type", "application/json");
@@ -375,7 +382,8 @@ void request_json(struct request *rq, unsigned status, json_t *body)
 {
 	struct MHD_Response *r = json_response(body);
 	if (!r) {
-		static char none[] = "{\"error\":{\"code\":\"internal\",\"message\":\"no memory for the answer\"}}";
+		static char none[] = "{\"error\":{\"code\":\"internal\",\"message\":\"no memory "
+				     "for the answer\"}}";
 		r = MHD_create_response_from_buffer(sizeof(none) - 1, none, MHD_RESPMEM_PERSISTENT);
 		status = 500;
 	}
@@ -406,11 +414,12 @@ static ssize_t stream_reader(void *cls, uint64_t pos, char *buf, size_t max)
 	return 0;
 }
 
-int request_stream(struct request *rq, const char *content_type, ssize_t (*read)(void *data, char *buf, size_t max),
-		   struct err *err)
+int request_stream(struct request *rq, const char *content_type,
+		   ssize_t (*read)(void *data, char *buf, size_t max), struct err *err)
 {
 	rq->read = read;
-	struct MHD_Response *r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, stream_reader, rq, NULL);
+	struct MHD_Response *r =
+		MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, stream_reader, rq, NULL);
 	if (!r)
 		return err_set(err, ENOMEM, "no memory for the answer");
 	(void)MHD_add_response_header(r, "Content-Type", content_type);
@@ -433,8 +442,8 @@ void request_wake(struct request *rq)
 	run_soon(rq->server);
 }
 
-static void on_upgrade(void *cls, struct MHD_Connection *mhd, void *con_cls, const char *extra, size_t extra_len,
-		       MHD_socket sock, struct MHD_UpgradeResponseHandle *handle)
+static void on_upgrade(void *cls, struct MHD_Connection *mhd, void *con_cls, const char *extra,
+		       size_t extra_len, MHD_socket sock, struct MHD_UpgradeResponseHandle *handle)
 {
 	(void)mhd;
 	(void)con_cls;
@@ -448,7 +457,8 @@ static void on_upgrade(void *cls, struct MHD_Connection *mhd, void *con_cls, con
 	(void)MHD_upgrade_action(handle, MHD_UPGRADE_ACTION_CLOSE);
 }
 
-int request_upgrade(struct request *rq, void (*upgraded)(void *data, int sock, const void *early, size_t early_len),
+int request_upgrade(struct request *rq,
+		    void (*upgraded)(void *data, int sock, const void *early, size_t early_len),
 		    struct err *err)
 {
 	rq->upgraded = upgraded;
@@ -477,7 +487,8 @@ static enum MHD_Result proceed(struct request *rq)
 static int check_first(struct request *rq, const char *method, const char *url, struct err *err)
 {
 	if (!rq->connection || !rq->connection->allowed)
-		return err_set(err, EACCES, "only root and the members of the socket's group may use this API");
+		return err_set(err, EACCES,
+			       "only root and the members of the socket's group may use this API");
 	int r = find_route(rq, method, url, err);
 	if (r < 0)
 		return r;
@@ -485,13 +496,16 @@ static int check_first(struct request *rq, const char *method, const char *url, 
 	if (length && !(rq->route->flags & ROUTE_STREAM)) {
 		uint64_t n = 0;
 		if (num_parse_u64(length, 0, UINT64_MAX, &n) < 0)
-			return err_set(err, EINVAL, "the Content-Length '%s' is not a number", length);
+			return err_set(err, EINVAL, "the Content-Length '%s' is not a number",
+				       length);
 		if (n > VPS_BODY_MAX)
-			return err_set(err, E2BIG, "the request's body is larger than %u bytes", VPS_BODY_MAX);
+			return err_set(err, E2BIG, "the request's body is larger than %u bytes",
+				       VPS_BODY_MAX);
 	}
 	const char *upgrade = request_header(rq, MHD_HTTP_HEADER_UPGRADE);
 	if ((rq->route->flags & ROUTE_UPGRADE) && !str_eq(upgrade, VPS_UPGRADE_PROTOCOL))
-		return err_set(err, EINVAL, "this call needs the header 'Upgrade: " VPS_UPGRADE_PROTOCOL "'");
+		return err_set(err, EINVAL,
+			       "this call needs the header 'Upgrade: " VPS_UPGRADE_PROTOCOL "'");
 	if (rq->route->flags & ROUTE_STREAM) {
 		rq->connection->streaming = true;
 		return rq->route->begin(rq, err);
@@ -520,7 +534,8 @@ static enum MHD_Result take_body(struct request *rq, const char *data, size_t *l
 		return MHD_YES;
 	}
 	if (rq->body.len + *len > VPS_BODY_MAX) {
-		(void)err_set(&err, E2BIG, "the request's body is larger than %u bytes", VPS_BODY_MAX);
+		(void)err_set(&err, E2BIG, "the request's body is larger than %u bytes",
+			      VPS_BODY_MAX);
 		request_error(rq, &err);
 	} else {
 		sbuf_add(&rq->body, data, *len);
@@ -529,8 +544,9 @@ static enum MHD_Result take_body(struct request *rq, const char *data, size_t *l
 	return MHD_YES;
 }
 
-static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
-				  const char *version, const char *data, size_t *len, void **context)
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url,
+				  const char *method, const char *version, const char *data,
+				  size_t *len, void **context)
 {
 	(void)version;
 	struct server *s = cls;
@@ -618,18 +634,22 @@ int request_body_json(struct request *rq, json_t **ret, struct err *err)
 		if (rq->body.len == 0)
 			rq->json = json_object();
 		else
-			rq->json = json_loadb(rq->body.data, rq->body.len, JSON_REJECT_DUPLICATES, &e);
+			rq->json =
+				json_loadb(rq->body.data, rq->body.len, JSON_REJECT_DUPLICATES, &e);
 		if (!rq->json)
-			return err_set(err, EINVAL, "the request's body is not JSON: line %d, column %d: %s", e.line,
-				       e.column, e.text);
+			return err_set(err, EINVAL,
+				       "the request's body is not JSON: line %d, column %d: %s",
+				       e.line, e.column, e.text);
 		if (!json_is_object(rq->json))
-			return err_set(err, EINVAL, "the request's body must be a JSON object, {...}");
+			return err_set(err, EINVAL,
+				       "the request's body must be a JSON object, {...}");
 	}
 	*ret = rq->json;
 	return 0;
 }
 
-void request_set_data(struct request *rq, void *data, void (*release)(struct request *rq, void *data))
+void request_set_data(struct request *rq, void *data,
+		      void (*release)(struct request *rq, void *data))
 {
 	rq->data = data;
 	rq->release = release;
@@ -647,8 +667,8 @@ static int listen_unix(struct server *s, const char *path, const char *group, st
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	int r = str_copy(a.sun_path, sizeof(a.sun_path), path);
 	if (r < 0)
-		return err_set(err, ENAMETOOLONG, "the socket's path '%s' is longer than %zu bytes", path,
-			       sizeof(a.sun_path) - 1);
+		return err_set(err, ENAMETOOLONG, "the socket's path '%s' is longer than %zu bytes",
+			       path, sizeof(a.sun_path) - 1);
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return err_sys(err, "cannot make a socket");
@@ -686,12 +706,13 @@ static void on_mhd_log(void *cls, const char *fmt, va_list ap)
 static int start_mhd(struct server *s, int fd, struct err *err)
 {
 	/* The logger must be the first option, else early messages go to stderr. */
-	s->mhd = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG, 0,
-				  NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
-				  MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
-				  MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_CONNECTION_LIMIT,
-				  CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S,
-				  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_END);
+	s->mhd = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE | MHD_USE_ERROR_LOG, 0,
+		NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
+		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_CONNECTION_LIMIT,
+		CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_END);
 	if (!s->mhd)
 		return err_set(err, EIO, "cannot start the HTTP server");
 	const union MHD_DaemonInfo *info = MHD_get_daemon_info(s->mhd, MHD_DAEMON_INFO_EPOLL_FD);
@@ -701,14 +722,15 @@ static int start_mhd(struct server *s, int fd, struct err *err)
 	if (r >= 0)
 		r = sd_event_add_time(s->event, &s->timer, CLOCK_MONOTONIC, 0, 1000, on_timer, s);
 	if (r >= 0)
-		r = sd_event_add_time(s->event, &s->sweep, CLOCK_MONOTONIC, now_usec() + SWEEP_US, 100000, on_sweep, s);
+		r = sd_event_add_time(s->event, &s->sweep, CLOCK_MONOTONIC, now_usec() + SWEEP_US,
+				      100000, on_sweep, s);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(s->sweep, SD_EVENT_ON);
 	return r < 0 ? err_set(err, -r, "cannot watch the HTTP server") : 0;
 }
 
-int server_new(sd_event *event, const char *socket_path, const char *group, const struct route *routes, void *context,
-	       struct server **ret, struct err *err)
+int server_new(sd_event *event, const char *socket_path, const char *group,
+	       const struct route *routes, void *context, struct server **ret, struct err *err)
 {
 	struct server *s = calloc(1, sizeof(*s));
 	if (!s || !(s->path = strdup(socket_path))) {

@@ -72,9 +72,9 @@ struct store {
 	bool started;
 	pthread_t thread;
 	pthread_mutex_t lock;
-	pthread_cond_t wake;    /* queue, stop or backup changed */
+	pthread_cond_t wake;	/* queue, stop or backup changed */
 	pthread_cond_t drained; /* nothing queued or being committed */
-	struct queue queue;     /* submitted */
+	struct queue queue;	/* submitted */
 	struct queue completed; /* to be dispatched */
 	bool busy, stop, backup;
 	unsigned since_checkpoint; /* committer only */
@@ -173,10 +173,12 @@ static int open_checked(const char *path, sqlite3 **ret, struct err *err)
 		sqlite3_busy_timeout(db, 5000);
 		/* synchronous=FULL: with NORMAL an acknowledged commit can be lost on power failure
 		 * (https://www.sqlite.org/pragma.html#pragma_synchronous). */
-		r = db_exec(db,
-			    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-			    "PRAGMA trusted_schema=OFF; PRAGMA cache_size=-512; PRAGMA wal_autocheckpoint=0;",
-			    err);
+		r = db_exec(
+			db,
+			"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+			"PRAGMA trusted_schema=OFF; PRAGMA cache_size=-512; PRAGMA "
+			"wal_autocheckpoint=0;",
+			err);
 	}
 	if (r == 0) {
 		rc = sqlite3_exec(db, "PRAGMA quick_check(1)", check_row, &ok, NULL);
@@ -216,7 +218,8 @@ static int set_damaged_aside(const char *dir, char **ret_note, struct err *err)
 	}
 	bool restored = false;
 	if (faccessat(dirfd, BACKUP_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
-		_cleanup_free_ char *source = path_in(dir, BACKUP_NAME), *path = path_in(dir, DB_NAME);
+		_cleanup_free_ char *source = path_in(dir, BACKUP_NAME),
+				    *path = path_in(dir, DB_NAME);
 		sqlite3 *good = NULL;
 		struct err ignored = ERR_INIT;
 		if (source && path && open_checked(source, &good, &ignored) == 0) {
@@ -254,7 +257,8 @@ static int migrate(sqlite3 *db, struct err *err)
 		return r;
 	if (version > newest)
 		return err_set(err, ENOTSUP,
-			       "database: its version is %d and this vpsd knows up to %d; use the newer vpsd",
+			       "database: its version is %d and this vpsd knows up to %d; use the "
+			       "newer vpsd",
 			       version, newest);
 	for (; version < newest; version++) {
 		char done[64];
@@ -325,8 +329,9 @@ failed:
 
 /* --- reading at start-up ------------------------------------------------------------------- */
 
-int store_load(struct store *s, const char *sql, int (*row)(void *arg, const struct store_row *r, struct err *err),
-	       void *arg, struct err *err)
+int store_load(struct store *s, const char *sql,
+	       int (*row)(void *arg, const struct store_row *r, struct err *err), void *arg,
+	       struct err *err)
 {
 	struct store_row current = {0};
 	int rc = sqlite3_prepare_v2(s->db, sql, -1, &current.stmt, NULL);
@@ -386,7 +391,8 @@ void store_txn_add(struct store_txn *t, const char *sql, const char *types, ...)
 	size_t n = strlen(types);
 	if (!t || t->failed)
 		return;
-	struct statement *st = n <= PARAMS_MAX ? calloc(1, sizeof(*st) + n * sizeof(struct param)) : NULL;
+	struct statement *st =
+		n <= PARAMS_MAX ? calloc(1, sizeof(*st) + n * sizeof(struct param)) : NULL;
 	if (!st) {
 		t->failed = true;
 		return;
@@ -509,7 +515,8 @@ static void commit_batch(struct store *s, struct queue *batch)
 		/* Some failures (disk full, I/O) roll back the whole transaction by themselves. */
 		if (sqlite3_get_autocommit(s->db)) {
 			whole = t->result;
-			r = whole.code ? -whole.code : err_set(&whole, EIO, "database: transaction lost");
+			r = whole.code ? -whole.code
+				       : err_set(&whole, EIO, "database: transaction lost");
 		}
 	}
 	if (r == 0)
@@ -526,21 +533,25 @@ static void commit_batch(struct store *s, struct queue *batch)
 
 static void checkpoint(struct store *s, int mode)
 {
-	if (s->since_checkpoint && sqlite3_wal_checkpoint_v2(s->db, NULL, mode, NULL, NULL) == SQLITE_OK)
+	if (s->since_checkpoint &&
+	    sqlite3_wal_checkpoint_v2(s->db, NULL, mode, NULL, NULL) == SQLITE_OK)
 		s->since_checkpoint = 0;
 }
 
-/* VACUUM INTO writes a closed file without a log beside it; it appears under its name when whole. */
+/* VACUUM INTO writes a closed file without a log beside it; it appears under its name when whole.
+ */
 static int write_backup(struct store *s, struct err *err)
 {
-	_cleanup_free_ char *tmp = path_in(s->dir, BACKUP_NAME ".tmp"), *to = path_in(s->dir, BACKUP_NAME);
+	_cleanup_free_ char *tmp = path_in(s->dir, BACKUP_NAME ".tmp"),
+			    *to = path_in(s->dir, BACKUP_NAME);
 	_cleanup_close_ int dirfd = -1, fd = -1;
 	if (!tmp || !to)
 		return err_set(err, ENOMEM, "cannot back up the database");
 	if (unlink(tmp) < 0 && errno != ENOENT)
 		return err_sys(err, "cannot remove '%s'", tmp);
 	char *sql = sqlite3_mprintf("VACUUM INTO %Q", tmp);
-	int r = sql ? db_exec(s->db, sql, err) : err_set(err, ENOMEM, "cannot back up the database");
+	int r = sql ? db_exec(s->db, sql, err)
+		    : err_set(err, ENOMEM, "cannot back up the database");
 	sqlite3_free(sql);
 	if (r < 0) {
 		(void)unlink(tmp);
@@ -570,7 +581,8 @@ static void *committer(void *arg)
 			until.tv_sec += IDLE_SECONDS;
 			if (!s->since_checkpoint) {
 				pthread_cond_wait(&s->wake, &s->lock);
-			} else if (pthread_cond_timedwait(&s->wake, &s->lock, &until) == ETIMEDOUT) {
+			} else if (pthread_cond_timedwait(&s->wake, &s->lock, &until) ==
+				   ETIMEDOUT) {
 				pthread_mutex_unlock(&s->lock);
 				checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE);
 				pthread_mutex_lock(&s->lock);
@@ -592,7 +604,8 @@ static void *committer(void *arg)
 		if (backup) {
 			struct err err = ERR_INIT;
 			if (write_backup(s, &err) < 0)
-				log_warning("the backup of the database failed: %s", err_text(&err));
+				log_warning("the backup of the database failed: %s",
+					    err_text(&err));
 		}
 
 		pthread_mutex_lock(&s->lock);

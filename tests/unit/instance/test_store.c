@@ -90,7 +90,8 @@ static int64_t count_plans(struct fixture *f)
 {
 	int64_t n = -1;
 	struct err err = ERR_INIT;
-	assert_int_equal(store_load(f->store, "SELECT count(*) FROM plans", count_row, &n, &err), 0);
+	assert_int_equal(store_load(f->store, "SELECT count(*) FROM plans", count_row, &n, &err),
+			 0);
 	return n;
 }
 

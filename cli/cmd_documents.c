@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* apply and validate: the files are read here, judged by vpsd. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "cli/cli.h"
+
+#define DOCUMENT_MAX (1u << 20)
+
+/* A host document is vpsd's own: it lies beside plans/ and tenants/ and is not applied. */
+static bool is_host_document(const char *text, size_t len)
+{
+	json_t *j = json_loadb(text, len, 0, NULL);
+	bool host =
+		json_is_object(j) && !json_object_get(j, "plan") && !json_object_get(j, "tenant");
+	json_decref(j);
+	return host;
+}
+
+static int add_file(json_t *documents, const char *path, bool skip_host, struct err *err)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
+	int r = file_read_at(AT_FDCWD, path, DOCUMENT_MAX, &text, &len, err);
+	if (r < 0)
+		return r;
+	if (skip_host && is_host_document(text, len))
+		return 0;
+	json_t *d = json_pack("{s:s, s:s%}", "name", path, "text", text, len);
+	if (!d)
+		return err_set(err, EINVAL, "'%s' is not UTF-8 text", path);
+	(void)json_array_append_new(documents, d);
+	return 0;
+}
+
+static int is_json_name(const struct dirent *e)
+{
+	return e->d_name[0] != '.' && str_has_suffix(e->d_name, ".json");
+}
+
+static int add_dir(json_t *documents, const char *path, bool skip_host, struct err *err)
+{
+	struct dirent **names = NULL;
+	int n = scandir(path, &names, is_json_name, alphasort), r = 0;
+	if (n < 0)
+		return err_sys(err, "cannot read the directory '%s'", path);
+	for (int i = 0; i < n; i++) {
+		_cleanup_free_ char *file = NULL;
+		if (r == 0)
+			r = asprintf(&file, "%s/%s", path, names[i]->d_name) < 0
+				    ? err_set(err, ENOMEM, "no memory")
+				    : add_file(documents, file, skip_host, err);
+		free(names[i]);
+	}
+	free(names);
+	return r;
+}
+
+static int add_path(json_t *documents, const char *path, bool skip_host, struct err *err)
+{
+	static const char *const parts[] = {"plans", "tenants"};
+	struct stat st;
+	if (stat(path, &st) < 0)
+		return err_sys(err, "cannot open '%s'", path);
+	if (!S_ISDIR(st.st_mode))
+		return add_file(documents, path, false, err);
+	int r = add_dir(documents, path, skip_host, err);
+	for (size_t i = 0; r == 0 && i < sizeof(parts) / sizeof(*parts); i++) {
+		_cleanup_free_ char *sub = NULL;
+		if (asprintf(&sub, "%s/%s", path, parts[i]) < 0)
+			return err_set(err, ENOMEM, "no memory");
+		if (stat(sub, &st) == 0 && S_ISDIR(st.st_mode))
+			r = add_dir(documents, sub, skip_host, err);
+	}
+	return r;
+}
+
+static int read_all(struct cli *cli, int n, char **paths, bool skip_host, json_t **ret)
+{
+	struct err err = ERR_INIT;
+	_cleanup_json_ json_t *documents = json_array();
+	int r = 0;
+	for (int i = 0; r == 0 && i < n; i++)
+		r = add_path(documents, paths[i], skip_host, &err);
+	if (r == 0 && json_array_size(documents) == 0) {
+		r = err_set(&err, ENOENT, "there are no plan or tenant documents");
+		err_hint(&err, "a directory stands for its *.json files and those of its plans/ "
+			       "and tenants/");
+	}
+	if (r < 0)
+		return cli_fail(cli, &err);
+	*ret = take_ptr(documents);
+	return CLI_OK;
+}
+
+int cmd_validate(struct cli *cli, int argc, char **argv)
+{
+	int code, n = cli_parse(cli, argc, argv, NULL, 1, -1, &code);
+	_cleanup_json_ json_t *documents = NULL, *answer = NULL;
+	if (n < 0)
+		return code;
+	if (read_all(cli, n, argv, false, &documents) != CLI_OK)
+		return CLI_FAILED;
+	size_t count = json_array_size(documents);
+	_cleanup_json_ json_t *body = json_pack("{s:O}", "documents", documents);
+	if (cli_call(cli, "POST", "/v1/validate", body, &answer) != CLI_OK)
+		return CLI_FAILED;
+	if (cli->json)
+		cli_print_json(answer);
+	else if (!cli->quiet)
+		printf("%zu %s valid\n", count, count == 1 ? "document is" : "documents are");
+	return CLI_OK;
+}
+
+/* --- changes ------------------------------------------------------------------------------- */
+
+static void print_value(const json_t *v)
+{
+	_cleanup_free_ char *text = v ? json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+	fputs(text ? text : "nothing", stdout);
+}
+
+static void print_change(const json_t *c)
+{
+	const char *outcome = json_string_value(json_object_get(c, "outcome"));
+	size_t i;
+	json_t *f;
+	printf("%s %s %s", text_of(c, "action"), text_of(c, "kind"), text_of(c, "target"));
+	if (outcome)
+		printf(": %s", outcome);
+	putchar('\n');
+	json_array_foreach (json_object_get(c, "fields"), i, f) {
+		printf("    %s: ", text_of(f, "field"));
+		print_value(json_object_get(f, "from"));
+		fputs(" -> ", stdout);
+		print_value(json_object_get(f, "to"));
+		putchar('\n');
+	}
+	const json_t *why = json_object_get(c, "reason"), *error = json_object_get(c, "error");
+	if (json_is_string(why) && json_string_length(why))
+		printf("    %s\n", json_string_value(why));
+	if (json_is_string(error))
+		printf("    %s\n", json_string_value(error));
+	else if (json_is_object(error))
+		printf("    %s\n", text_of(error, "message"));
+}
+
+static void print_changes(const struct cli *cli, const json_t *changes)
+{
+	size_t i;
+	json_t *c;
+	json_array_foreach (changes, i, c)
+		print_change(c);
+	if (json_array_size(changes) == 0 && !cli->quiet)
+		puts("nothing to change");
+}
+
+int cmd_apply(struct cli *cli, int argc, char **argv)
+{
+	bool dry = false, prune = false, take_over = false;
+	const struct cli_opt opts[] = {
+		{"dry-run", 'n', 'b', &dry},
+		{"prune", 0, 'b', &prune},
+		{"take-over", 0, 'b', &take_over},
+		{NULL, 0, 0, NULL},
+	};
+	int code, n = cli_parse(cli, argc, argv, opts, 1, -1, &code);
+	_cleanup_json_ json_t *documents = NULL, *answer = NULL;
+	if (n < 0)
+		return code;
+	if (read_all(cli, n, argv, true, &documents) != CLI_OK)
+		return CLI_FAILED;
+	_cleanup_json_ json_t *body =
+		json_pack("{s:O, s:b, s:b, s:b}", "documents", documents, "dry_run", dry, "prune",
+			  prune, "take_over", take_over);
+	if (dry) {
+		code = cli_call(cli, "POST", "/v1/apply", body, &answer);
+	} else {
+		_cleanup_json_ json_t *op = NULL;
+		code = cli_call_op(cli, "POST", "/v1/apply", body, &op);
+		answer = json_incref(json_object_get(op, "result"));
+	}
+	if (cli->json && answer)
+		cli_print_json(answer);
+	else if (answer)
+		print_changes(cli, json_object_get(answer, "changes"));
+	return code;
+}

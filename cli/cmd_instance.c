@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Verbs on instances: create, list, show, start, stop, delete, wait. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "base/num.h"
+#include "cli/cli.h"
+#include "cli/client.h"
+
+static json_t *limit_of(const json_t *instance, const char *name)
+{
+	size_t i;
+	json_t *l;
+	json_array_foreach (json_object_get(instance, "limits"), i, l)
+		if (str_eq(json_string_value(json_object_get(l, "limit")), name))
+			return l;
+	return NULL;
+}
+
+/* "45.2MiB/512MiB"; the limit has a '!' when the kernel does not hold it. */
+static void used_of_limit(char dst[CLI_TEXT], const json_t *instance, const char *use,
+			  const char *limit, bool bytes)
+{
+	const json_t *u = json_object_get(json_object_get(instance, "usage"), use);
+	const json_t *l = limit_of(instance, limit), *configured = json_object_get(l, "configured");
+	char have[CLI_TEXT] = "-", most[CLI_TEXT] = "max";
+	if (bytes) {
+		size_of(have, u);
+		if (json_is_integer(configured))
+			size_of(most, configured);
+	} else {
+		if (json_is_integer(u))
+			(void)str_fmt(have, sizeof(have), "%lld", (long long)json_integer_value(u));
+		if (json_is_integer(configured))
+			(void)str_fmt(most, sizeof(most), "%lld",
+				      (long long)json_integer_value(configured));
+	}
+	(void)str_fmt(dst, CLI_TEXT, "%.40s/%.40s%s", have, most,
+		      json_is_true(json_object_get(l, "effective")) ||
+				      !str_eq(text_of(instance, "state"), "ready")
+			      ? ""
+			      : "!");
+}
+
+/* The first words of what is not enforced: "disk,network". */
+static void unsupported_of(char dst[CLI_TEXT], const json_t *instance)
+{
+	_cleanup_sbuf_ struct sbuf b = SBUF_INIT;
+	char last[64] = "";
+	size_t i;
+	json_t *v;
+	json_array_foreach (json_object_get(instance, "unsupported"), i, v) {
+		const char *item = text_of(v, "item");
+		char word[64];
+		(void)str_fmt(word, sizeof(word), "%.*s", (int)strcspn(item, "."), item);
+		if (str_eq(word, last))
+			continue;
+		(void)str_copy(last, sizeof(last), word);
+		sbuf_addf(&b, "%s%s", b.len ? "," : "", word);
+	}
+	if (str_fmt(dst, CLI_TEXT, "%s", b.len ? sbuf_str(&b) : "-") < 0)
+		(void)str_copy(dst, CLI_TEXT, "many");
+}
+
+int cmd_ls(struct cli *cli, int argc, char **argv)
+{
+	int code, n = cli_parse(cli, argc, argv, NULL, 0, 1, &code);
+	_cleanup_json_ json_t *answer = NULL;
+	_cleanup_free_ char *path = NULL, *tenant = n > 0 ? url_escape(argv[0]) : NULL;
+	if (n < 0)
+		return code;
+	if (asprintf(&path, tenant ? "/v1/instances?tenant=%s" : "/v1/instances", tenant) < 0)
+		return CLI_FAILED;
+	if (cli_call(cli, "GET", path, NULL, &answer) != CLI_OK)
+		return CLI_FAILED;
+	if (cli->json) {
+		cli_print_json(answer);
+		return CLI_OK;
+	}
+	static const char *const heads[] = {"NAME", "STATE",	"PLAN", "IMAGE",       "MEMORY",
+					    "PIDS", "CPU TIME", "UP",	"UNSUPPORTED", NULL};
+	struct table *t = table_new(heads);
+	size_t i;
+	json_t *v;
+	json_array_foreach (json_object_get(answer, "instances"), i, v) {
+		char memory[CLI_TEXT], pids[CLI_TEXT], up[CLI_TEXT], missing[CLI_TEXT];
+		const json_t *cpu = json_object_get(json_object_get(v, "usage"), "cpu_usec");
+		used_of_limit(memory, v, "memory", "memory.limit", true);
+		used_of_limit(pids, v, "pids", "pids", false);
+		age_of(up, json_object_get(v, "started"));
+		unsupported_of(missing, v);
+		table_cell(t, "%s/%s", text_of(v, "tenant"), text_of(v, "name"));
+		table_cell(t, "%s", text_of(v, "state"));
+		table_cell(t, "%s", text_of(v, "plan"));
+		table_cell(t, "%s", text_of(v, "image"));
+		table_cell(t, "%s", memory);
+		table_cell(t, "%s", pids);
+		if (cpu)
+			table_cell(t, "%.1fs", (double)json_integer_value(cpu) / 1e6);
+		else
+			table_cell(t, "-");
+		table_cell(t, "%s", up);
+		table_cell(t, "%s", missing);
+	}
+	table_print(t);
+	return CLI_OK;
+}
+
+/* --- info ---------------------------------------------------------------------------------- */
+
+static void line(const char *key, const char *value)
+{
+	char clean[700];
+	str_escape(clean, sizeof(clean), value);
+	printf("%-13s %s\n", key, clean);
+}
+
+static void quantity(char dst[CLI_TEXT], const char *limit, const json_t *v)
+{
+	if (!json_is_integer(v))
+		(void)str_copy(dst, CLI_TEXT, "max");
+	else if (str_has_prefix(limit, "memory."))
+		size_of(dst, v);
+	else if (str_eq(limit, "cpu.cores"))
+		(void)str_fmt(dst, CLI_TEXT, "%g", (double)json_integer_value(v) / 1000);
+	else
+		(void)str_fmt(dst, CLI_TEXT, "%lld", (long long)json_integer_value(v));
+}
+
+static void print_limits(const json_t *instance)
+{
+	static const char *const heads[] = {"LIMIT", "CONFIGURED", "IN FORCE", "EFFECTIVE", NULL};
+	struct table *t = table_new(heads);
+	size_t i;
+	json_t *l;
+	json_array_foreach (json_object_get(instance, "limits"), i, l) {
+		const char *name = text_of(l, "limit");
+		const bool effective = json_is_true(json_object_get(l, "effective"));
+		char configured[CLI_TEXT], actual[CLI_TEXT];
+		quantity(configured, name, json_object_get(l, "configured"));
+		quantity(actual, name, json_object_get(l, "actual"));
+		table_cell(t, "%s", str_eq(name, "cpu.guarantee") ? "cpu.weight" : name);
+		table_cell(t, "%s", configured);
+		table_cell(t, "%s", effective ? actual : "-");
+		table_cell(t, effective ? "yes" : "no (%s)", text_of(l, "reason"));
+	}
+	json_array_foreach (json_object_get(instance, "unsupported"), i, l) {
+		table_cell(t, "%s", text_of(l, "item"));
+		table_cell(t, "-");
+		table_cell(t, "-");
+		table_cell(t, "unsupported (%s)", text_of(l, "reason"));
+	}
+	table_print(t);
+}
+
+static void print_usage(const json_t *usage)
+{
+	const struct {
+		const char *key, *label;
+		char kind; /* b bytes, t microseconds, n number */
+	} rows[] = {
+		{"cpu_usec", "cpu time", 't'},	    {"throttled_usec", "throttled", 't'},
+		{"memory", "memory", 'b'},	    {"memory_peak", "memory peak", 'b'},
+		{"memory_file", "page cache", 'b'}, {"swap", "swap", 'b'},
+		{"oom_kills", "oom kills", 'n'},    {"pids", "processes", 'n'},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const json_t *v = json_object_get(usage, rows[i].key);
+		char text[CLI_TEXT];
+		if (!json_is_integer(v))
+			continue;
+		if (rows[i].kind == 'b')
+			size_of(text, v);
+		else if (rows[i].kind == 't')
+			(void)str_fmt(text, sizeof(text), "%.2fs",
+				      (double)json_integer_value(v) / 1e6);
+		else
+			(void)str_fmt(text, sizeof(text), "%lld", (long long)json_integer_value(v));
+		line(rows[i].label, text);
+	}
+}
+
+static void print_instance(const json_t *v)
+{
+	char text[CLI_TEXT * 2], age[CLI_TEXT];
+	const json_t *pid = json_object_get(v, "pid"), *ids = json_object_get(v, "ids");
+	long long base = json_integer_value(json_object_get(ids, "base"));
+	(void)str_fmt(text, sizeof(text), "%s/%s", text_of(v, "tenant"), text_of(v, "name"));
+	line("name", text);
+	line("id", text_of(v, "id"));
+	(void)str_fmt(text, sizeof(text), "%s (wanted: %s)", text_of(v, "state"),
+		      text_of(v, "desired"));
+	line("state", text);
+	if (json_is_string(json_object_get(v, "error")))
+		line("error", text_of(v, "error"));
+	line("plan", text_of(v, "plan"));
+	(void)str_fmt(text, sizeof(text), "%s (%.12s)", text_of(v, "image"), text_of(v, "digest"));
+	line("image", text);
+	line("hostname", text_of(v, "hostname"));
+	line("created", text_of(v, "created"));
+	age_of(age, json_object_get(v, "started"));
+	(void)str_fmt(text, sizeof(text), "%s (up %s, boot %lld, last exit: %s)",
+		      text_of(v, "started"), age,
+		      (long long)json_integer_value(json_object_get(v, "boot")),
+		      text_of(v, "last_exit"));
+	line("started", text);
+	if (json_is_integer(pid)) {
+		(void)str_fmt(text, sizeof(text), "%lld", (long long)json_integer_value(pid));
+		line("init", text);
+	}
+	(void)str_fmt(text, sizeof(text), "%lld-%lld", base,
+		      base + (long long)json_integer_value(json_object_get(ids, "count")) - 1);
+	line("ids", text);
+	line("protected", json_is_true(json_object_get(v, "protected")) ? "yes" : "no");
+	print_usage(json_object_get(v, "usage"));
+	putchar('\n');
+	print_limits(v);
+}
+
+int cmd_info(struct cli *cli, int argc, char **argv)
+{
+	int code, n = cli_parse(cli, argc, argv, NULL, 1, 1, &code);
+	_cleanup_json_ json_t *answer = NULL;
+	if (n < 0)
+		return code;
+	_cleanup_free_ char *path = cli_instance_path(cli, argv[0], "");
+	if (!path)
+		return CLI_USAGE;
+	if (cli_call(cli, "GET", path, NULL, &answer) != CLI_OK)
+		return CLI_FAILED;
+	if (cli->json)
+		cli_print_json(answer);
+	else
+		print_instance(answer);
+	return CLI_OK;
+}
+
+/* --- acting -------------------------------------------------------------------------------- */
+
+/* What an operation did, in one line or as JSON. */
+static int report(const struct cli *cli, int code, json_t *op, const char *what, const char *name)
+{
+	if (cli->json && op)
+		cli_print_json(op);
+	else if (code == CLI_OK && !cli->quiet)
+		printf("%s %s\n", name, what);
+	json_decref(op);
+	return code;
+}
+
+static int add_labels(json_t *body, const struct cli_list *labels)
+{
+	json_t *o = labels->n ? json_object() : NULL;
+	for (size_t i = 0; i < labels->n; i++) {
+		const char *equal = strchr(labels->items[i], '=');
+		_cleanup_free_ char *key =
+			equal ? strndup(labels->items[i], (size_t)(equal - labels->items[i]))
+			      : NULL;
+		if (!key || !*key) {
+			fprintf(stderr, "vps: --label wants KEY=VALUE\n");
+			json_decref(o);
+			return -1;
+		}
+		(void)json_object_set_new(o, key, json_string(equal + 1));
+	}
+	if (o)
+		(void)json_object_set_new(body, "labels", o);
+	return 0;
+}
+
+int cmd_create(struct cli *cli, int argc, char **argv)
+{
+	const char *plan = NULL, *image = NULL, *hostname = NULL;
+	bool no_start = false;
+	struct cli_list labels = {.n = 0};
+	const struct cli_opt opts[] = {
+		{"plan", 'p', 's', &plan},	 {"image", 'i', 's', &image},
+		{"hostname", 0, 's', &hostname}, {"label", 0, 'l', &labels},
+		{"no-start", 0, 'b', &no_start}, {NULL, 0, 0, NULL},
+	};
+	int code, n = cli_parse(cli, argc, argv, opts, 1, 1, &code);
+	if (n < 0)
+		return code;
+	const char *slash = strchr(argv[0], '/');
+	_cleanup_free_ char *checked = cli_instance_path(cli, argv[0], "");
+	if (!checked || !slash)
+		return CLI_USAGE;
+	if (!plan || !image) {
+		fprintf(stderr, "vps: create wants --plan and --image\n");
+		return CLI_USAGE;
+	}
+	_cleanup_json_ json_t *body = json_pack("{s:s%, s:s, s:s, s:s, s:b}", "tenant", argv[0],
+						(size_t)(slash - argv[0]), "name", slash + 1,
+						"plan", plan, "image", image, "start", !no_start);
+	if (hostname)
+		(void)json_object_set_new(body, "hostname", json_string(hostname));
+	if (add_labels(body, &labels) < 0)
+		return CLI_USAGE;
+	json_t *op = NULL;
+	code = cli_call_op(cli, "POST", "/v1/instances", body, &op);
+	return report(cli, code, op, no_start ? "created" : "created and started", argv[0]);
+}
+
+int cmd_start(struct cli *cli, int argc, char **argv)
+{
+	int code, n = cli_parse(cli, argc, argv, NULL, 1, 1, &code);
+	if (n < 0)
+		return code;
+	_cleanup_free_ char *path = cli_instance_path(cli, argv[0], "/start");
+	json_t *op = NULL;
+	if (!path)
+		return CLI_USAGE;
+	code = cli_call_op(cli, "POST", path, NULL, &op);
+	return report(cli, code, op, "started", argv[0]);
+}
+
+static int stop_like(struct cli *cli, int argc, char **argv, const char *suffix, const char *what)
+{
+	const char *timeout = NULL;
+	bool force = false;
+	const struct cli_opt opts[] = {
+		{"timeout", 't', 's', &timeout},
+		{"force", 'f', 'b', &force},
+		{NULL, 0, 0, NULL},
+	};
+	int code, n = cli_parse(cli, argc, argv, opts, 1, 1, &code);
+	if (n < 0)
+		return code;
+	_cleanup_free_ char *path = cli_instance_path(cli, argv[0], suffix);
+	if (!path)
+		return CLI_USAGE;
+	_cleanup_json_ json_t *body = json_pack("{s:b}", "force", force);
+	if (timeout)
+		(void)json_object_set_new(body, "timeout", json_string(timeout));
+	json_t *op = NULL;
+	code = cli_call_op(cli, "POST", path, body, &op);
+	return report(cli, code, op, what, argv[0]);
+}
+
+int cmd_stop(struct cli *cli, int argc, char **argv)
+{
+	return stop_like(cli, argc, argv, "/stop", "stopped");
+}
+
+int cmd_restart(struct cli *cli, int argc, char **argv)
+{
+	return stop_like(cli, argc, argv, "/restart", "restarted");
+}
+
+int cmd_delete(struct cli *cli, int argc, char **argv)
+{
+	bool force = false, yes = false;
+	const struct cli_opt opts[] = {
+		{"force", 'f', 'b', &force},
+		{"yes", 'y', 'b', &yes},
+		{NULL, 0, 0, NULL},
+	};
+	int code, n = cli_parse(cli, argc, argv, opts, 1, 1, &code);
+	if (n < 0)
+		return code;
+	_cleanup_free_ char *path = cli_instance_path(cli, argv[0], force ? "?force=true" : "");
+	if (!path)
+		return CLI_USAGE;
+	if (!yes && !cli_confirm("delete", argv[0]))
+		return CLI_FAILED;
+	json_t *op = NULL;
+	code = cli_call_op(cli, "DELETE", path, NULL, &op);
+	return report(cli, code, op, "deleted", argv[0]);
+}
+
+int cmd_wait(struct cli *cli, int argc, char **argv)
+{
+	const char *timeout = "60";
+	const struct cli_opt opts[] = {{"timeout", 't', 's', &timeout}, {NULL, 0, 0, NULL}};
+	int code, n = cli_parse(cli, argc, argv, opts, 2, 2, &code);
+	_cleanup_json_ json_t *answer = NULL;
+	if (n < 0)
+		return code;
+	_cleanup_free_ char *path = cli_instance_path(cli, argv[0], "/wait"), *full = NULL;
+	_cleanup_free_ char *state = url_escape(argv[1]), *limit = url_escape(timeout);
+	if (!path)
+		return CLI_USAGE;
+	if (asprintf(&full, "%s?state=%s&timeout=%s", path, state, limit) < 0)
+		return CLI_FAILED;
+	if (cli_call(cli, "GET", full, NULL, &answer) != CLI_OK)
+		return CLI_FAILED;
+	if (cli->json)
+		cli_print_json(answer);
+	else if (!cli->quiet)
+		printf("%s is %s\n", argv[0], text_of(answer, "state"));
+	return CLI_OK;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The host itself, and the operations. */
+#include "runtime/daemon/api.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include "base/pidref.h"
+#include "cgroups/tree.h"
+
+#define WAIT_MAX_USEC (3600u * 1000000ull)
+
+static json_t *words(const char *text)
+{
+	json_t *a = json_array();
+	while (a && *text) {
+		size_t n = strcspn(text, " ,");
+		if (n)
+			(void)json_array_append_new(a, json_stringn(text, n));
+		text += n + strspn(text + n, " ,");
+	}
+	return a;
+}
+
+static json_t *cgroups_json(const struct cg_root *r)
+{
+	return json_pack("{s:s, s:o, s:o, s:b, s:b}", "root", r->path, "controllers",
+			 words(r->controllers), "mount_options", words(r->host.options),
+			 "nsdelegate", (int)r->host.nsdelegate, "memory_recursiveprot",
+			 (int)r->host.memory_recursiveprot);
+}
+
+static json_t *capacity_json(const struct inst_manager *m)
+{
+	struct inst_capacity c;
+	if (inst_capacity(m, &c, NULL) < 0)
+		return json_null();
+	return json_pack(
+		"{s:f, s:I, s:f, s:I, s:f, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:i, s:i}", "cores",
+		(double)c.cores / 1000, "memory", (json_int_t)c.memory, "cores_guaranteed",
+		(double)c.cores_guaranteed / 1000, "memory_guaranteed",
+		(json_int_t)c.memory_guaranteed, "cores_limit", (double)c.cores_limit / 1000,
+		"memory_limit", (json_int_t)c.memory_limit, "id_ranges_free",
+		(json_int_t)c.ids_free, "pool", "total_bytes", (json_int_t)c.pool.total_bytes,
+		"free_bytes", (json_int_t)c.pool.free_bytes, "total_inodes",
+		(json_int_t)c.pool.total_inodes, "free_inodes", (json_int_t)c.pool.free_inodes,
+		"instances", (int)c.instances, "running", (int)c.running);
+}
+
+static json_t *support_json(const struct inst_manager *m)
+{
+	json_t *a = json_array();
+	for (const struct spec_support *s = inst_support(m); a && s && s->name; s++)
+		(void)json_array_append_new(a, json_pack("{s:s, s:b, s:s}", "item", s->name,
+							 "supported", !s->why_not, "reason",
+							 s->why_not ? s->why_not : ""));
+	return a;
+}
+
+int api_host_get(struct request *rq, struct err *err)
+{
+	struct api *api = api_of(rq);
+	const struct spec_host *h = inst_host(api->manager);
+	struct utsname u;
+	char boot[37] = "";
+	(void)boot_id(boot, NULL);
+	if (uname(&u) < 0)
+		return err_sys(err, "cannot read the kernel's name");
+	json_t *tolerated = json_array();
+	for (size_t i = 0; i < h->tolerate_unsupported.n; i++)
+		(void)json_array_append_new(tolerated,
+					    json_string(h->tolerate_unsupported.items[i]));
+	json_t *o = json_pack(
+		"{s:s, s:s, s:s, s:o, s:b, s:o, s:s, s:s, s:o, s:o, s:o, s:o}", "version",
+		VPS_VERSION, "kernel", u.release, "boot_id", boot, "started",
+		api_time(api->started), "ready", (int)inst_is_ready(api->manager), "keeper_pid",
+		inst_keeper_pid(api->manager) ? json_integer(inst_keeper_pid(api->manager))
+					      : json_null(),
+		"state", h->state, "pool", h->pool, "cgroups",
+		cgroups_json(inst_cgroups(api->manager)), "capacity", capacity_json(api->manager),
+		"support", support_json(api->manager), "tolerate_unsupported", tolerated);
+	request_json(rq, 200, o);
+	return 0;
+}
+
+int api_operations_list(struct request *rq, struct err *err)
+{
+	(void)err;
+	const struct op_ring *ring = inst_ops(api_of(rq)->manager);
+	json_t *a = json_array();
+	for (struct op *op = op_next(ring, NULL); op; op = op_next(ring, op))
+		if (op->is_committed)
+			(void)json_array_append_new(a, api_op(op));
+	request_json(rq, 200, json_pack("{s:o}", "operations", a));
+	return 0;
+}
+
+/* --- one operation, with waiting ----------------------------------------------------------- */
+
+struct waiter {
+	struct request *rq;
+	struct op_watch *watch;
+	sd_event_source *timer;
+	char id[ID_TEXT];
+};
+
+static void waiter_release(struct request *rq, void *data)
+{
+	(void)rq;
+	struct waiter *w = data;
+	op_watch_cancel(w->watch);
+	sd_event_source_disable_unref(w->timer);
+	free(w);
+}
+
+static void answer_op(struct request *rq, const struct op *op)
+{
+	request_json(rq, 200, json_pack("{s:o}", "operation", api_op(op)));
+}
+
+static void on_ended(void *arg, struct op *op)
+{
+	struct waiter *w = arg;
+	w->watch = NULL;
+	w->timer = sd_event_source_disable_unref(w->timer);
+	answer_op(w->rq, op);
+}
+
+static int on_timeout(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	(void)s;
+	(void)usec;
+	struct waiter *w = userdata;
+	struct op *op = op_find(inst_ops(api_of(w->rq)->manager), w->id);
+	op_watch_cancel(w->watch);
+	w->watch = NULL;
+	if (op) {
+		answer_op(w->rq, op);
+	} else {
+		struct err err = ERR_INIT;
+		(void)err_set(&err, ENOENT, "operation %s is not known any more", w->id);
+		request_error(w->rq, &err);
+	}
+	return 0;
+}
+
+int api_operation_get(struct request *rq, struct err *err)
+{
+	struct api *api = api_of(rq);
+	struct op *op = op_find(inst_ops(api->manager), request_param(rq, 0));
+	uint64_t wait = 0;
+	int r = api_duration(request_query(rq, "wait"), 0, WAIT_MAX_USEC, &wait, err);
+	if (r < 0)
+		return r;
+	if (!op || !op->is_committed)
+		return err_set(err, ENOENT, "there is no such operation, or it ended long ago");
+	if (op->status != OP_RUNNING || !wait) {
+		answer_op(rq, op);
+		return 0;
+	}
+	struct waiter *w = calloc(1, sizeof(*w));
+	if (!w)
+		return err_set(err, ENOMEM, "no memory to wait");
+	w->rq = rq;
+	memcpy(w->id, op->id, sizeof(w->id));
+	request_set_data(rq, w, waiter_release);
+	r = sd_event_add_time_relative(api->event, &w->timer, CLOCK_MONOTONIC, wait, 10000,
+				       on_timeout, w);
+	if (r < 0)
+		return err_set(err, -r, "cannot set a timer");
+	request_defer(rq);
+	return op_watch(op, OP_WHEN_ENDED, on_ended, w, &w->watch, err);
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vpsd: reads the host document, opens the state, serves the API. */
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "config/check.h"
+#include "runtime/daemon/api.h"
+#include "runtime/daemon/wire.h"
+#include "runtime/instance/store.h"
+
+#define CONFIG_DEFAULT VPS_SYSCONFDIR "/vpsd/vpsd.json"
+#define HELPERS_DEFAULT VPS_PREFIX "/libexec/vpsd"
+
+struct options {
+	const char *config;
+	const char *helpers; /* directory of vps-keeper and vps-job */
+	const char *seccomp; /* profile; NULL = the shipped one */
+	enum log_level level;
+	bool config_given;
+};
+
+struct daemon {
+	struct api api;
+	struct spec_host host;
+	struct store *store;
+	struct server *server;
+	int lock;
+	int exit_code;
+};
+
+static void usage(FILE *out)
+{
+	fputs("usage: vpsd [--config FILE] [--helpers DIR] [--seccomp FILE] [--log-level "
+	      "error|warning|info|debug]\n"
+	      "The daemon of the VPS host: see vpsd(8) and vpsd.json(5).\n",
+	      out);
+}
+
+static int parse_options(int argc, char **argv, struct options *o)
+{
+	static const struct option rows[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"helpers", required_argument, NULL, 'H'},
+		{"seccomp", required_argument, NULL, 's'},
+		{"log-level", required_argument, NULL, 'l'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{NULL, 0, NULL, 0},
+	};
+	int c, level;
+	while ((c = getopt_long(argc, argv, "c:h", rows, NULL)) >= 0) {
+		switch (c) {
+		case 'c':
+			o->config = optarg;
+			o->config_given = true;
+			break;
+		case 'H':
+			o->helpers = optarg;
+			break;
+		case 's':
+			o->seccomp = optarg;
+			break;
+		case 'l':
+			level = log_level_from_string(optarg);
+			if (level < 0) {
+				fprintf(stderr, "vpsd: '%s' is not a log level\n", optarg);
+				return -EINVAL;
+			}
+			o->level = (enum log_level)level;
+			break;
+		case 'h':
+			usage(stdout);
+			return 1;
+		case 'V':
+			puts("vpsd " VPS_VERSION);
+			return 1;
+		default:
+			usage(stderr);
+			return -EINVAL;
+		}
+	}
+	if (optind < argc) {
+		usage(stderr);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* The document, or all defaults where the default file does not exist. */
+static int load_host(const struct options *o, struct spec_host *host, struct err *err)
+{
+	_cleanup_free_ char *text = NULL;
+	_cleanup_json_ json_t *doc = NULL;
+	_cleanup_problems_ struct problems *problems = problems_new();
+	size_t len = 0;
+	if (!problems)
+		return err_set(err, ENOMEM, "no memory");
+	int r = file_read_at(AT_FDCWD, o->config, JSON_TEXT_MAX, &text, &len, err);
+	if (r == -ENOENT && !o->config_given) {
+		*err = ERR_INIT;
+		return spec_host_default(host) < 0 ? err_set(err, ENOMEM, "no memory") : 0;
+	}
+	if (r < 0)
+		return r;
+	const struct json_where where = {.file = o->config, .path = "", .problems = problems};
+	r = json_text_load(text, len, 0, &where, &doc);
+	if (r == 0)
+		r = spec_host_from_json(host, doc, &where);
+	if (r == 0)
+		return 0;
+	_cleanup_sbuf_ struct sbuf lines = SBUF_INIT;
+	problems_format(problems, &lines);
+	fputs(sbuf_str(&lines), stderr);
+	return problems_count(problems) ? problems_to_err(problems, err)
+					: err_set(err, -r, "cannot read '%s'", o->config);
+}
+
+/* Host items that this build does not have: refused unless the document tolerates them. */
+static int check_host(const struct spec_host *host, struct err *err)
+{
+	static const struct spec_support none[] = {{.name = NULL}};
+	struct spec_items items = {0};
+	spec_host_unsupported(host, none, &items);
+	for (size_t i = 0; i < items.n; i++)
+		if (items.items[i].is_tolerated)
+			log_warning("%s is configured and not supported: %s", items.items[i].name,
+				    items.items[i].reason);
+	return spec_items_to_err(&items, err);
+}
+
+/* One vpsd for a run directory: flock(2) on a file there, held until the process ends. */
+static int lock_run(struct daemon *d, struct err *err)
+{
+	_cleanup_close_ int run = path_make_dir(d->host.run, 0755, err);
+	if (run < 0)
+		return run;
+	d->lock = path_open_beneath(run, "vpsd.lock", O_RDWR | O_CREAT, 0600, err);
+	if (d->lock < 0)
+		return d->lock;
+	if (flock(d->lock, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK
+			       ? err_set(err, EBUSY,
+					 "another vpsd runs already ('%s/vpsd.lock' is held)",
+					 d->host.run)
+			       : err_sys(err, "cannot lock '%s/vpsd.lock'", d->host.run);
+	return 0;
+}
+
+static int on_store(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+{
+	(void)s;
+	(void)fd;
+	(void)revents;
+	store_dispatch(userdata);
+	return 0;
+}
+
+static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata)
+{
+	struct daemon *d = userdata;
+	(void)si;
+	(void)sd_notify(0, "STOPPING=1");
+	log_info("stopping; the guests go on");
+	return sd_event_exit(sd_event_source_get_event(s), d->exit_code);
+}
+
+static void on_ready(void *arg, const struct err *err)
+{
+	struct daemon *d = arg;
+	if (err) {
+		log_error("cannot run guests on this host: %s", err_text(err));
+		if (err->hint[0])
+			log_error("%s", err->hint);
+		d->exit_code = EXIT_FAILURE;
+		(void)sd_event_exit(d->api.event, EXIT_FAILURE);
+		return;
+	}
+	log_info("ready: %zu instances", inst_count(d->api.manager));
+	(void)sd_notify(0, "READY=1");
+}
+
+static const char *find_unix_listener(const struct spec_host *host, const char **ret_group)
+{
+	for (size_t i = 0; i < host->listen.n; i++) {
+		if (host->listen.items[i].unix_path) {
+			*ret_group = host->listen.items[i].group;
+			return host->listen.items[i].unix_path;
+		}
+	}
+	*ret_group = "vps";
+	return VPS_SOCKET_DEFAULT;
+}
+
+static int start(struct daemon *d, const struct options *o, struct err *err)
+{
+	_cleanup_free_ char *keeper = NULL, *job = NULL, *note = NULL;
+	const char *group = NULL, *path = find_unix_listener(&d->host, &group);
+	if (asprintf(&keeper, "%s/vps-keeper", o->helpers) < 0 ||
+	    asprintf(&job, "%s/vps-job", o->helpers) < 0)
+		return err_set(err, ENOMEM, "no memory");
+	_cleanup_close_ int state = path_make_dir(d->host.state, 0700, err);
+	if (state < 0)
+		return state;
+	int r = store_open(d->host.state, &d->store, &note, err);
+	if (r < 0)
+		return r;
+	if (note)
+		log_error("%s", note);
+	const struct inst_config config = {
+		.event = d->api.event,
+		.host = &d->host,
+		.store = d->store,
+		.keeper_path = keeper,
+		.job_path = job,
+		.seccomp_profile = o->seccomp,
+	};
+	r = inst_manager_new(&config, &d->api.manager, err);
+	if (r == 0)
+		r = store_start(d->store, err);
+	if (r == 0) {
+		r = sd_event_add_io(d->api.event, NULL, store_fd(d->store), EPOLLIN, on_store,
+				    d->store);
+		if (r < 0)
+			(void)err_set(err, -r, "cannot watch the database");
+	}
+	if (r >= 0)
+		r = server_new(d->api.event, path, group, api_routes, &d->api, &d->server, err);
+	if (r >= 0)
+		r = inst_manager_start(d->api.manager, on_ready, d, err);
+	return r < 0 ? r : 0;
+}
+
+static int setup_loop(struct daemon *d, struct err *err)
+{
+	sigset_t mask;
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+	(void)sigaction(SIGPIPE, &ignore, NULL);
+	int r = sd_event_default(&d->api.event);
+	if (r >= 0)
+		r = sd_event_add_signal(d->api.event, NULL, SIGTERM, on_signal, d);
+	if (r >= 0)
+		r = sd_event_add_signal(d->api.event, NULL, SIGINT, on_signal, d);
+	if (r >= 0)
+		r = sd_event_set_watchdog(d->api.event, true);
+	return r < 0 ? err_set(err, -r, "cannot set the event loop up: %s", strerrordesc_np(-r))
+		     : 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {
+		.config = CONFIG_DEFAULT,
+		.helpers = HELPERS_DEFAULT,
+		.level = LOG_LEVEL_INFO,
+	};
+	struct daemon d = {.lock = -1};
+	struct err err = ERR_INIT;
+	int r = parse_options(argc, argv, &o);
+	if (r != 0)
+		return r < 0 ? 2 : 0;
+	log_init("vpsd", o.level);
+	(void)umask(0022);
+	if (geteuid() != 0) {
+		log_error("vpsd must run as root");
+		return EXIT_FAILURE;
+	}
+	d.api.started = (uint64_t)time(NULL);
+	r = load_host(&o, &d.host, &err);
+	if (r == 0)
+		r = check_host(&d.host, &err);
+	if (r == 0)
+		r = lock_run(&d, &err);
+	if (r == 0)
+		r = setup_loop(&d, &err);
+	if (r == 0)
+		r = start(&d, &o, &err);
+	if (r == 0) {
+		r = sd_event_loop(d.api.event);
+		if (r < 0)
+			(void)err_set(&err, -r, "the event loop failed: %s", strerrordesc_np(-r));
+		else
+			r = r == 0 ? 0 : -EIO;
+	}
+	if (err.code) {
+		log_error("%s", err_text(&err));
+		if (err.hint[0])
+			log_error("%s", err.hint);
+	}
+	/* Answers that wait for a commit go out before their connections close. */
+	if (d.store && d.api.manager)
+		store_flush(d.store);
+	server_free(d.server);
+	inst_manager_free(d.api.manager);
+	store_close(d.store);
+	json_rows_done(&spec_host_table, &d.host);
+	sd_event_unref(d.api.event);
+	cleanup_close(&d.lock);
+	return r < 0 || err.code ? EXIT_FAILURE : d.exit_code;
+}
