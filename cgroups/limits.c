@@ -20,6 +20,7 @@
 #define CPU_QUOTA_MIN_USEC UINT64_C(1000) /* the kernel refuses less */
 #define WEIGHT_MIN UINT64_C(1)
 #define WEIGHT_MAX UINT64_C(10000)
+#define OFFERED_TEXT 256
 #define CHAIN_MAX 40 /* levels; a bound, not a limit anybody meets */
 
 /* ---- formats ---- */
@@ -295,24 +296,21 @@ int cg_limit_set(int dirfd, enum cg_limit limit, uint64_t value, struct err *err
 
 /* ---- all of a cgroup ---- */
 
-/* Why a file is not there, in the operator's words. */
-static void explain_missing(int dirfd, const struct limit_row *row, char *dst, size_t size)
-{
-	char offered[256] = "";
-
-	(void)file_read_short_at(dirfd, "cgroup.controllers", offered, sizeof(offered), NULL);
-	if (cg_names_has(offered, row->controller))
-		(void)str_fmt(dst, size, "this kernel has no '%s'", row->file);
-	else
-		(void)str_fmt(dst, size, "the '%s' controller is not available in cgroup v2 here",
-			      row->controller);
-}
-
+/* Fills the row of a limit whose file is not there. 'offered' is a buffer for the cgroup's list of
+ * controllers, read when it is first needed. */
 static void status_missing(int dirfd, const struct limit_row *row, uint64_t configured,
-			   struct cg_limit_status *s)
+			   char offered[OFFERED_TEXT], struct cg_limit_status *s)
 {
+	if (!*offered &&
+	    file_read_short_at(dirfd, "cgroup.controllers", offered, OFFERED_TEXT, NULL) <= 0)
+		(void)str_copy(offered, OFFERED_TEXT, "-");
 	*s = (struct cg_limit_status){.configured = configured, .actual = row->initial};
-	explain_missing(dirfd, row, s->reason, sizeof(s->reason));
+	if (cg_names_has(offered, row->controller))
+		(void)str_fmt(s->reason, sizeof(s->reason), "this kernel has no '%s'", row->file);
+	else
+		(void)str_fmt(s->reason, sizeof(s->reason),
+			      "the '%s' controller is not available in cgroup v2 here",
+			      row->controller);
 }
 
 /* Lowers the values to the least found in up to 'depth' levels above dirfd. The top of the
@@ -355,6 +353,7 @@ int cg_limits_read(int dirfd, int depth, const struct cg_limits *configured,
 {
 	struct cg_limit_status st[CG_LIMIT_MAX];
 	uint64_t value[CG_LIMIT_MAX];
+	char offered[OFFERED_TEXT] = "";
 	int r;
 
 	for (int i = 0; i < CG_LIMIT_MAX; i++) {
@@ -367,7 +366,7 @@ int cg_limits_read(int dirfd, int depth, const struct cg_limits *configured,
 			cg_err_clear(err);
 			value[i] = row->initial;
 			status_missing(dirfd, row, configured ? configured->value[i] : row->initial,
-				       &st[i]);
+				       offered, &st[i]);
 			continue;
 		}
 		if (r < 0)
@@ -493,6 +492,7 @@ int cg_limits_apply_flags(int dirfd, const struct cg_limits *l, unsigned flags,
 {
 	_cleanup_(change_done) struct change c;
 	uint64_t value[CG_LIMIT_MAX];
+	char offered[OFFERED_TEXT] = "";
 	int r;
 
 	memset(&c, 0, sizeof(c));
@@ -524,7 +524,7 @@ int cg_limits_apply_flags(int dirfd, const struct cg_limits *l, unsigned flags,
 				.reason = "kept as the sum of what lies below",
 			};
 		else if (c.fd[i] < 0)
-			status_missing(dirfd, &limit_rows[i], l->value[i], &status[i]);
+			status_missing(dirfd, &limit_rows[i], l->value[i], offered, &status[i]);
 		else
 			status[i] = (struct cg_limit_status){
 				.effective = true,

@@ -33,11 +33,18 @@
 #define ROOT_WEIGHT_MIN 100u
 #define WEIGHT_MAX 10000u
 
-/* All that we make use of; the rest of what a kernel offers stays off. */
+/* All that we make use of; the rest of what a kernel offers stays off. The last ones only have to
+ * reach `shared`, where cg_zero_controllers() bounds them: below, each level would cost memory and
+ * time for nothing. */
 static const char *const controllers[] = {"cpu",  "cpuset",  "io",   "memory",
 					  "pids", "hugetlb", "rdma", "misc"};
 
-#define N_CONTROLLERS (sizeof(controllers) / sizeof(controllers[0]))
+enum controllers_for {
+	FOR_GUESTS = 5, /* leading ones in the list */
+	FOR_SHARED = 8,
+};
+
+_Static_assert(sizeof(controllers) / sizeof(controllers[0]) == FOR_SHARED, "all are counted");
 
 /* ---- directories ---- */
 
@@ -67,7 +74,7 @@ static int read_names(int dirfd, const char *file, char dst[CG_NAMES_MAX], struc
 
 /* Enables for the children of a cgroup what it has itself. A refusal is no error here: whether all
  * that is required got there is checked at the end, where all the missing ones can be named. */
-static int enable_controllers(int dirfd, struct err *err)
+static int enable_controllers(int dirfd, enum controllers_for n, struct err *err)
 {
 	char have[CG_NAMES_MAX] = "", on[CG_NAMES_MAX] = "", text[CG_NAMES_MAX] = "";
 	size_t len = 0;
@@ -77,7 +84,7 @@ static int enable_controllers(int dirfd, struct err *err)
 		r = read_names(dirfd, "cgroup.subtree_control", on, err);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < N_CONTROLLERS; i++) {
+	for (size_t i = 0; i < (size_t)n; i++) {
 		if (!cg_names_has(have, controllers[i]) || cg_names_has(on, controllers[i]))
 			continue;
 		(void)str_fmt(text + len, sizeof(text) - len, "+%s ", controllers[i]);
@@ -86,7 +93,7 @@ static int enable_controllers(int dirfd, struct err *err)
 	if (len == 0 || file_write_at(dirfd, "cgroup.subtree_control", text, NULL) == 0)
 		return 0;
 	/* One that is refused refuses them all: then each by itself. */
-	for (size_t i = 0; i < N_CONTROLLERS; i++) {
+	for (size_t i = 0; i < (size_t)n; i++) {
 		if (!cg_names_has(have, controllers[i]) || cg_names_has(on, controllers[i]))
 			continue;
 		(void)str_fmt(text, sizeof(text), "+%s", controllers[i]);
@@ -320,7 +327,7 @@ static int descend(struct cg_root *r, struct err *err)
 		const char *name = strsep(&rest, "/");
 		int next;
 
-		k = enable_controllers(dir, err);
+		k = enable_controllers(dir, FOR_SHARED, err);
 		if (k < 0)
 			return k;
 		next = make_cgroup(dir, name, err);
@@ -330,13 +337,13 @@ static int descend(struct cg_root *r, struct err *err)
 		dir = next;
 	}
 	r->fd = take_fd(&dir);
-	k = enable_controllers(r->fd, err);
+	k = enable_controllers(r->fd, FOR_SHARED, err);
 	if (k < 0)
 		return k;
 	r->shared = make_cgroup(r->fd, CG_SHARED, err);
 	if (r->shared < 0)
 		return r->shared;
-	k = enable_controllers(r->shared, err);
+	k = enable_controllers(r->shared, FOR_GUESTS, err);
 	return k < 0 ? k : read_names(r->shared, "cgroup.subtree_control", r->controllers, err);
 }
 
@@ -483,7 +490,7 @@ static int furnish(const struct cg_instance_spec *spec, struct cg_instance *i,
 	if (k == 0)
 		k = set_bounds(i->fd, INSTANCE_DESCENDANTS, INSTANCE_DEPTH, err);
 	if (k == 0)
-		k = enable_controllers(i->fd, err);
+		k = enable_controllers(i->fd, FOR_GUESTS, err);
 	if (k < 0)
 		return k;
 	/* When memory runs out the hog dies alone, not the guest's init with it. */
@@ -553,7 +560,7 @@ int cg_instance_create(struct cg_root *r, const struct cg_instance_spec *spec,
 	tenant = make_cgroup(r->shared, spec->tenant_id, err);
 	if (tenant < 0)
 		return tenant;
-	k = enable_controllers(tenant, err);
+	k = enable_controllers(tenant, FOR_GUESTS, err);
 	if (k == 0 && spec->tenant_limits)
 		k = cg_limits_apply_flags(tenant, spec->tenant_limits, CG_APPLY_CEILINGS, NULL,
 					  err);

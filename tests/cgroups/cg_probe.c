@@ -133,7 +133,8 @@ static int do_remove(struct call *c, struct err *err)
 static int do_spawn(struct call *c, struct err *err)
 {
 	_cleanup_(cg_session_done) struct cg_session s = CG_SESSION_INIT;
-	int dirfd = c->i.guest;
+	int dirfd = c->i.guest, started[2];
+	char byte;
 	pid_t pid;
 
 	if (str_eq(c->argv[0], "session")) {
@@ -145,6 +146,8 @@ static int do_spawn(struct call *c, struct err *err)
 		(void)printf("session %s %s\n", s.name, s.outside ? "outside" : "inside");
 	}
 	(void)fflush(stdout);
+	if (pipe2(started, O_CLOEXEC) < 0)
+		return err_sys(err, "cannot make a pipe");
 	pid = fork();
 	if (pid < 0)
 		return err_sys(err, "cannot fork");
@@ -158,6 +161,10 @@ static int do_spawn(struct call *c, struct err *err)
 		(void)execvp(c->argv[1], &c->argv[1]);
 		_exit(127);
 	}
+	/* It ends with the exec: the command is where it belongs then. */
+	(void)close(started[1]);
+	(void)!read(started[0], &byte, 1);
+	(void)close(started[0]);
 	(void)printf("pid %d\n", pid);
 	return 0;
 }

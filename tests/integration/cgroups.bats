@@ -49,7 +49,10 @@ need() {
 	[ -z "$(cat "$R/cgroup.procs")" ]
 	[ -d "$R/shared" ]
 	for c in $(cat $MNT/cgroup.controllers); do
-		case $c in cpu | cpuset | io | memory | pids | hugetlb) grep -qw "$c" "$R/shared/cgroup.subtree_control" ;; esac
+		case $c in
+		cpu | cpuset | io | memory | pids) grep -qw "$c" "$R/shared/cgroup.subtree_control" ;;
+		hugetlb) grep -qw "$c" "$R/cgroup.subtree_control" ;;
+		esac
 	done
 }
 
