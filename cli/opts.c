@@ -22,13 +22,13 @@ static const struct cli_opt *find(const struct cli_opt *rows, const char *name, 
 	return NULL;
 }
 
-static int complain(const struct parse *p, const char *fmt, const char *what)
+/* "vps: BEFORE WHAT AFTER" and the usage. */
+static int complain(const struct parse *p, const char *before, const char *what, const char *after)
 {
-	char shown[80];
+	char shown[200];
 	str_escape(shown, sizeof(shown), what);
-	fputs("vps: ", stderr);
-	fprintf(stderr, fmt, shown);
-	fprintf(stderr, "\nusage: vps %s %s\n", p->cli->verb->name, p->cli->verb->usage);
+	fprintf(stderr, "vps: %s%s%s\nusage: vps %s %s\n", before, shown, after, p->cli->verb->name,
+		p->cli->verb->usage);
 	return CLI_USAGE;
 }
 
@@ -43,8 +43,11 @@ static int unknown(const struct parse *p, const char *name, size_t len)
 		names[n++] = o->name;
 	(void)str_fmt(word, sizeof(word), "%.*s", (int)(len < 60 ? len : 60), name);
 	const char *near = str_nearest(word, names);
-	(void)str_fmt(text, sizeof(text), near ? "%s; did you mean --%s?" : "%s", word, near);
-	return complain(p, "unknown option --%s", text);
+	if (near)
+		(void)str_fmt(text, sizeof(text), "%s; did you mean --%s?", word, near);
+	else
+		(void)str_copy(text, sizeof(text), word);
+	return complain(p, "unknown option --", text, "");
 }
 
 static int store(const struct parse *p, const struct cli_opt *o, const char *value)
@@ -59,7 +62,7 @@ static int store(const struct parse *p, const struct cli_opt *o, const char *val
 		return 0;
 	default:
 		if (list->n == CLI_LIST_MAX)
-			return complain(p, "--%s is given too often", o->name);
+			return complain(p, "--", o->name, " is given too often");
 		list->items[list->n++] = value;
 		return 0;
 	}
@@ -76,11 +79,11 @@ static int take_long(const struct parse *p, int argc, char **argv, int *i)
 	if (!o)
 		return unknown(p, name, len);
 	if (o->type == 'b')
-		return equal ? complain(p, "--%s takes no value", o->name) : store(p, o, NULL);
+		return equal ? complain(p, "--", o->name, " takes no value") : store(p, o, NULL);
 	if (equal)
 		return store(p, o, equal + 1);
 	if (*i + 1 >= argc)
-		return complain(p, "--%s wants a value", o->name);
+		return complain(p, "--", o->name, " wants a value");
 	return store(p, o, argv[++*i]);
 }
 
@@ -92,9 +95,8 @@ static int take_letters(const struct parse *p, int argc, char **argv, int *i)
 		if (!o)
 			o = find(p->common, NULL, 0, *l);
 		if (!o)
-			return complain(
-				p, "unknown option -%s (a command's own options stand behind --)",
-				word);
+			return complain(p, "unknown option -", word,
+					" (a command's own options stand behind --)");
 		if (o->type == 'b') {
 			(void)store(p, o, NULL);
 			continue;
@@ -102,7 +104,7 @@ static int take_letters(const struct parse *p, int argc, char **argv, int *i)
 		if (l[1])
 			return store(p, o, l + 1);
 		if (*i + 1 >= argc)
-			return complain(p, "-%s wants a value", word);
+			return complain(p, "-", word, " wants a value");
 		return store(p, o, argv[++*i]);
 	}
 	return 0;
@@ -139,9 +141,9 @@ int cli_parse(struct cli *cli, int argc, char **argv, const struct cli_opt *opts
 		return -1;
 	}
 	if (code == 0 && n < min)
-		code = complain(&p, "'%s' wants more arguments", cli->verb->name);
+		code = complain(&p, "'", cli->verb->name, "' wants more arguments");
 	if (code == 0 && max >= 0 && n > max)
-		code = complain(&p, "'%s' is one argument too many", argv[max]);
+		code = complain(&p, "'", argv[max], "' is one argument too many");
 	*ret_code = code;
 	return code ? -1 : n;
 }
