@@ -134,11 +134,23 @@ $(O)/helpers/%: tests/helpers/%.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -std=gnu17 $(WARN) -O2 -static -o $@ $<
 
+# The sandbox alone, for tests/integration/sandbox.bats.
+$(O)/tests/sbx_probe: $(O)/obj/tests/sandbox/sbx_probe.o $(call archive,sandbox) $(call archive,base)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -static-pie -Wl,-z,relro,-z,now -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
+
 # cgroups/ as commands, for tests/integration/cgroups.bats.
 $(O)/tests/cg_probe: $(O)/obj/tests/cgroups/cg_probe.o $(call archive,cgroups) $(call archive,base)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^
+
+# A client of vps-keeper, for tests/integration/keeper.bats.
+$(O)/tests/keeper_probe: $(O)/obj/tests/keeper/keeper_probe.o $(foreach m,keeper sandbox base,$(call archive,$(m)))
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
 
 unit: $(UNIT_BINS)
 	$(Q)tests/run unit $(UNIT_BINS)

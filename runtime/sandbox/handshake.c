@@ -62,7 +62,7 @@ int sbx_await_exec(int sock, struct msg *m, struct err *err)
 		return err_set(err, ENOMEM, "out of memory");
 	/* The other end is closed by execve(2); a record instead of the end of file tells why not.
 	 */
-	r = msg_expect(sock, end, SBX_RECORD_FAILED, SBX_RECORD_FAILED, err);
+	r = msg_expect(sock, end, SBX_RECORD_READY, SBX_RECORD_FAILED, err);
 	msg_free(end);
 	if (r == -EPIPE) {
 		if (err)

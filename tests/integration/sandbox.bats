@@ -1,0 +1,312 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# The sandbox by itself: one busybox guest, launched and joined by tests/sandbox/sbx_probe.
+bats_require_minimum_version 1.5.0
+
+# Needs root and a cgroup v2 tree (controllers are not needed).
+
+BASE=1900000
+
+setup_file() {
+	cd "$BATS_TEST_DIRNAME/../.." || return 1
+	export O=${O:-build}
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	make -s O="$O" "$O/tests/sbx_probe" "$O/helpers/guest_check" "$O/helpers/userns_owner" >&2
+	export DIR CGROUP
+	DIR=$(mktemp -d)
+	CGROUP=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)/sbx-test.$$
+	mkdir -p "$CGROUP/guest" "$DIR"/root/{bin,tmp,etc,root,mnt} "$DIR"/up/{upper,work}
+	# Not readable for guests: a guest's init may be "#!/proc/self/exe".
+	install -m 700 "$O/tests/sbx_probe" "$DIR/probe"
+	install -m 755 "$O/helpers/userns_owner" "$DIR/"
+	install -m 755 /bin/busybox "$O/helpers/guest_check" "$DIR/root/bin/"
+	"$DIR/root/bin/busybox" --install -s "$DIR/install"  2>/dev/null || true
+	local name
+	for name in $(busybox --list); do
+		[ -e "$DIR/root/bin/$name" ] || ln -s busybox "$DIR/root/bin/$name"
+	done
+	# One instruction: return SECCOMP_RET_ALLOW.
+	printf '\006\000\000\000\000\000\377\177' >"$DIR/allow.bpf"
+	cat /proc/self/mountinfo >"$DIR/mountinfo.before"
+	start
+}
+
+teardown_file() {
+	[ -n "${DIR-}" ] || return 0
+	stop
+	find "$CGROUP" -depth -type d -exec rmdir {} + || true
+	rm -rf "$DIR"
+}
+
+# Starts the guest that most tests share; sets $DIR/pid.
+start() {
+	setsid "$DIR/probe" --cgroup "$CGROUP/guest" --base $BASE --upper "$DIR/up" --hostname guest.example \
+		--seccomp "$DIR/allow.bpf" --env PATH=/bin --env container=vpsd \
+		--env NOTIFY_SOCKET=/run/host/notify run "$DIR/root" /bin/guest_check idle \
+		</dev/null >"$DIR/console" 2>"$DIR/log" 3>&- &
+	await "$DIR/log" '^started'
+	sed -n 's/^started //p' "$DIR/log" >"$DIR/pid"
+}
+
+stop() {
+	local pid
+	pid=$(cat "$DIR/pid" 2>/dev/null) || return 0
+	[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null || true
+	await "$DIR/log" '^ended'
+}
+
+# await FILE REGEX: until a line matches, at most 20 s.
+await() {
+	local i
+	for ((i = 0; i < 400; i++)); do
+		! grep -qE "$2" "$1" 2>/dev/null || return 0
+		sleep 0.05
+	done
+	echo "no '$2' in $1:" >&2
+	cat "$1" >&2
+	return 1
+}
+
+pid() {
+	cat "$DIR/pid"
+}
+
+# inside [PROBE_OPTION...] -- PROGRAM...: joins a program to the guest.
+inside() {
+	local options=()
+	while [ "$1" != -- ]; do
+		options+=("$1")
+		shift
+	done
+	shift
+	mkdir -p "$CGROUP/guest/exec"
+	"$DIR/probe" --cgroup "$CGROUP/guest/exec" --base $BASE --seccomp "$DIR/allow.bpf" --env PATH=/bin \
+		"${options[@]}" exec "$(pid)" "$@" 3>&-
+}
+
+# oneshot INIT...: a guest of its own with the plain root; prints its console, ends with it.
+oneshot() {
+	timeout 30 "$DIR/probe" --cgroup "$CGROUP/guest" --base 2000000 --env PATH=/bin \
+		--env NOTIFY_SOCKET=/run/host/notify "${OPTIONS[@]}" run "$DIR/root" "$@" </dev/null 3>&-
+}
+
+@test "all namespaces are its own" {
+	for ns in user mnt pid net ipc uts cgroup time; do
+		[ "$(readlink "/proc/$(pid)/ns/$ns")" != "$(readlink "/proc/self/ns/$ns")" ]
+	done
+}
+
+@test "ids: one extent, made by the base id" {
+	[ "$(tr -s ' ' </proc/"$(pid)"/uid_map)" = " 0 $BASE 65536" ]
+	[ "$(tr -s ' ' </proc/"$(pid)"/gid_map)" = " 0 $BASE 65536" ]
+	[ "$("$DIR/userns_owner" "$(pid)")" = $BASE ]
+}
+
+@test "init holds the console and nothing else" {
+	run -0 inside -- guest_check fds 1
+	[ "${lines[0]}" = "0=/dev/console 1=/dev/console 2=/dev/console " ]
+}
+
+@test "a program that was joined holds its three files and nothing else" {
+	run -0 inside -- guest_check fds self
+	[[ ${lines[0]} =~ ^0=[^\ ]+\ 1=[^\ ]+\ 2=[^\ ]+\ $ ]]
+	run -0 inside --tty -- guest_check fds self
+	[[ ${lines[0]} =~ ^0=/dev/pts/[0-9]+\ 1=/dev/pts/[0-9]+\ 2=/dev/pts/[0-9]+ ]]
+	[[ ! ${lines[0]} =~ 3= ]]
+}
+
+@test "attributes of init and of a joined program" {
+	local status
+	inside -- sleep 20 &
+	local job=$!
+	await "$CGROUP/guest/exec/cgroup.procs" '[0-9]'
+	sleep 0.5
+	local joined
+	for joined in $(cat "$CGROUP/guest/exec/cgroup.procs"); do
+		[ "$(cat "/proc/$joined/comm")" != sleep ] || break
+	done
+	for p in "$(pid)" "$joined"; do
+		status=$(cat "/proc/$p/status")
+		grep -qE '^CapInh:\s0+$' <<<"$status"
+		grep -qE '^CapAmb:\s0+$' <<<"$status"
+		grep -qE '^CapBnd:\s00000000fdecffff$' <<<"$status"
+		grep -qE '^CapEff:\s00000000fdecffff$' <<<"$status"
+		grep -qE '^NoNewPrivs:\s0$' <<<"$status"
+		grep -qE '^Seccomp:\s2$' <<<"$status"
+		grep -qE '^Groups:\s*$' <<<"$status"
+		grep -qE '^Umask:\s0022$' <<<"$status"
+		grep -qE '^Sig(Blk|Ign):\s0+$' <<<"$status"
+		[ "$(cat "/proc/$p/oom_score_adj")" = 0 ]
+		grep -qE '^Max core file size +0 ' "/proc/$p/limits"
+		# Bit 24 is CAP_SYS_RESOURCE: without it hard limits cannot be raised here.
+		if ((0x$(sed -n 's/^CapEff:\s*//p' /proc/self/status) >> 24 & 1)); then
+			grep -qE '^Max processes +unlimited +unlimited' "/proc/$p/limits"
+			grep -qE '^Max open files +1024 +524288' "/proc/$p/limits"
+		fi
+		[ "$(awk '{ print $19 }' "/proc/$p/stat")" = 0 ] # nice
+	done
+	kill "$joined"
+	wait "$job" || true
+}
+
+@test "no mount can be removed, moved or loosened" {
+	run -0 inside -- guest_check mounts
+	[ "$output" = held ]
+}
+
+@test "no fresh procfs or sysfs" {
+	run -0 inside -- guest_check fresh
+	[ "$output" = held ]
+}
+
+@test "no device can be made" {
+	run -0 inside -- guest_check mknod
+	[ "$output" = held ]
+}
+
+@test "masked paths show nothing" {
+	run -0 inside -- guest_check masked /proc/kcore /proc/keys /proc/key-users /proc/kallsyms /proc/timer_list \
+		/proc/sched_debug /proc/latency_stats /proc/iomem /proc/ioports /proc/kmsg /proc/sysrq-trigger \
+		/proc/config.gz /proc/acpi /proc/scsi /proc/asound /sys/firmware /sys/kernel/debug \
+		/sys/kernel/tracing /sys/kernel/config /sys/kernel/security /sys/kernel/slab /sys/fs/pstore \
+		/sys/fs/bpf /sys/module /sys/devices/virtual/powercap
+	[ "$output" = held ]
+}
+
+@test "mountinfo names no path of the host" {
+	run -0 inside -- cat /proc/self/mountinfo
+	[[ $output != *"$DIR"* ]]
+	[[ $output == *"lowerdir=/l0,upperdir=/u/upper,workdir=/u/work"* ]]
+}
+
+@test "host name, loopback, uptime, devices" {
+	[ "$(inside -- hostname)" = guest.example ]
+	inside -- ip link show lo | grep -q 'LOOPBACK,UP'
+	[ "$(inside -- cut -d. -f1 /proc/uptime)" -lt 600 ]
+	[ "$(inside -- cut -d. -f1 /proc/uptime)" -le "$(($(date +%s) - $(stat -c %Y "$DIR/pid") + 2))" ]
+	[ "$(inside -- sh -c 'echo x >/dev/null; head -c 3 /dev/zero | wc -c; stat -c %u:%g:%a /dev/null /dev/tty')" = $'3\n0:0:666\n0:5:666' ]
+	inside -- sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+	run ! inside -- sh -c 'echo 1 >/proc/sys/vm/drop_caches'
+}
+
+@test "the root is written through to the upper layer with the image's ids" {
+	inside -- sh -c 'echo hello >/etc/hello; chown 7:8 /etc/hello'
+	[ "$(cat "$DIR/up/upper/etc/hello")" = hello ]
+	[ "$(stat -c %u:%g "$DIR/up/upper/etc/hello")" = 7:8 ]
+	[ ! -e "$DIR/root/etc/hello" ]
+}
+
+@test "console works" {
+	OPTIONS=()
+	run -0 oneshot /bin/sh -c 'tty; echo to the console; stty -a | grep -c speed'
+	[[ $output == *"/dev/console"* ]]
+	[[ $output == *"to the console"* ]]
+}
+
+@test "reboot and poweroff are told by the status" {
+	OPTIONS=()
+	run oneshot /bin/guest_check restart
+	[[ $output == *"ended signal 1"* ]]
+	run oneshot /bin/guest_check poweroff
+	[[ $output == *"ended signal 2"* ]]
+	run -9 oneshot /bin/sh -c 'exit 9'
+	[[ $output == *"ended exit 9"* ]]
+}
+
+@test "the notify socket receives" {
+	OPTIONS=()
+	run -0 oneshot /bin/sh -c 'guest_check notify READY=1; sleep 1'
+	[[ $output == *"notify READY=1"* ]]
+}
+
+@test "a failing init is reported with its phase and leaves nothing" {
+	OPTIONS=()
+	run -127 oneshot /bin/nonesuch
+	[[ $output == *"starting init: "*"cannot execute '/bin/nonesuch' in the guest: No such file"* ]]
+	run -126 oneshot /etc
+	rm -rf "$DIR/hostile" && mkdir -p "$DIR/hostile" && ln -s /tmp "$DIR/hostile/dev"
+	run -125 "$DIR/probe" --cgroup "$CGROUP/guest" --base 2000000 run "$DIR/hostile" /bin/sh
+	[[ $output == *"building /dev and /run: "* ]]
+	run -125 "$DIR/probe" --cgroup "$CGROUP/guest" --base 99999 run "$DIR/root" /bin/sh
+	[[ $output == *"base id 99999"* ]]
+	[ "$(wc -w <"$CGROUP/guest/cgroup.procs")" -eq 1 ]
+}
+
+@test "many layers, the topmost wins" {
+	rm -rf "$DIR/top" "$DIR/up2"
+	mkdir -p "$DIR/top/etc" "$DIR"/up2/{upper,work}
+	echo top >"$DIR/top/etc/which"
+	echo bottom >"$DIR/root/etc/which"
+	run -0 "$DIR/probe" --cgroup "$CGROUP/guest" --base 2000000 --env PATH=/bin --upper "$DIR/up2" \
+		--lower "$DIR/root" run "$DIR/top" /bin/cat /etc/which
+	[[ $output == *top* ]]
+	rm "$DIR/root/etc/which"
+}
+
+@test "nesting shows unmasked copies and allows fresh ones" {
+	OPTIONS=(--features 7)
+	run -0 oneshot /bin/sh -c 'mount -t proc proc /mnt && ls -d /mnt/1 /dev/.vps/proc/1 /dev/net/tun /dev/fuse'
+}
+
+@test "joined programs: exit codes, missing ones, pipes, directory, user" {
+	run -7 inside -- sh -c 'exit 7'
+	run -127 inside -- nonesuch
+	[[ $output == *"cannot execute 'nonesuch' in the guest: No such file"* ]]
+	run -126 inside -- /etc
+	[ "$(echo piped | inside -- cat)" = piped ]
+	[ "$(inside --cwd /bin -- pwd)" = /bin ]
+	run ! inside --cwd /nonesuch -- pwd
+	[[ $output == *"cannot enter directory '/nonesuch' of the guest"* ]]
+	[ "$(inside --uid 33 -- sh -c 'id -u; id -g; grep CapEff /proc/self/status | cut -f2')" = $'33\n33\n0000000000000000' ]
+}
+
+@test "a joined program cannot be put outside by its directory" {
+	for n in 0 1 2 3 4 5 6 7 8 9 10 20 100; do
+		run ! inside --cwd "/proc/self/fd/$n" -- pwd
+	done
+	[ "$(inside --cwd /proc/1/cwd -- pwd)" = / ]
+	[ "$(inside --cwd /proc/self/root -- ls -d bin)" = bin ]
+}
+
+@test "joined with a terminal: its own, controlling, right size" {
+	run -0 inside --tty -- sh -c 'tty; stty size; [ -t 0 ] && echo yes; ps -o tty,comm | grep -c sh'
+	[[ ${lines[0]} == /dev/pts/* ]]
+	[[ ${lines[1]} == "33 77"* ]]
+	[[ ${lines[2]} == yes* ]]
+	[ "$(inside --tty --uid 33 -- stat -c %u /dev/pts/1 | tr -d '\r')" = 33 ]
+}
+
+@test "guest code cannot look into processes that join" {
+	inside -- rm -f /tmp/stop
+	inside -- guest_check joiners >"$DIR/joiners" &
+	local job=$!
+	for ((i = 0; i < 300; i++)); do
+		"$DIR/probe" --cgroup "$CGROUP/guest/exec" --base $BASE --env PATH=/bin exec "$(pid)" true 3>&-
+	done
+	inside -- touch /tmp/stop
+	wait $job || true
+	cat "$DIR/joiners" >&2
+	run ! grep BREACH "$DIR/joiners"
+}
+
+@test "a stopped joiner costs its caller only the time limit" {
+	inside -- timeout 8 guest_check stop-joiners 3>&- &
+	local job=$! late=0
+	sleep 0.3
+	for ((i = 0; i < 10 && late == 0; i++)); do
+		run timeout 10 "$DIR/probe" --cgroup "$CGROUP/guest/exec" --base $BASE --env PATH=/bin \
+			--timeout 500 exec "$(pid)" true
+		[[ $output != *"no report in time"* ]] || late=1
+	done
+	wait $job || true
+	[ $late -eq 1 ]
+	[ "$(wc -l <"$CGROUP/guest/exec/cgroup.procs")" -eq 0 ]
+}
+
+@test "nothing is left on the host" {
+	stop
+	[ ! -e "/proc/$(pid)" ]
+	[ "$(find "$CGROUP" -name cgroup.procs -exec cat {} + | wc -l)" -eq 0 ]
+	diff "$DIR/mountinfo.before" /proc/self/mountinfo
+	: >"$DIR/pid"
+}
