@@ -66,13 +66,12 @@ struct cg_root {
 #define CG_ROOT_INIT ((struct cg_root){.fd = -1, .shared = -1})
 #define _cleanup_cg_root_ _cleanup_(cg_root_done)
 
-/* Opens <root>, making it when absent, and enables every available controller (of those in use)
- * from the mount's root down to <root>/shared. 'path' is absolute, below the cgroup2 mount; NULL or
- * "" = "vpsd" at the top of the mount. Under systemd the daemon hands in the path of a delegated
- * scope that it has made (see sd_bus StartTransientUnit, Delegate=yes): this layer never talks to
- * systemd. 'required' is a NULL-terminated list of controllers (NULL = none); when some are missing
- * the error
- * (-EOPNOTSUPP) names all of them. Existing instances are counted into the sums. */
+/* Opens <root>, making it when absent, and enables the controllers that are made use of from the
+ * mount's root down to <root>/shared. 'path' is absolute, below the cgroup2 mount; NULL or "" =
+ * "vpsd" at the top of the mount. Under systemd the daemon hands in the path of a delegated scope
+ * that it has made (StartTransientUnit, Delegate=yes): this layer never talks to systemd.
+ * 'required' is a NULL-terminated list of controllers (NULL = none); when some are missing the
+ * error (-EOPNOTSUPP) names all of them. Existing instances are counted into the sums. */
 int cg_root_open(const char *path, const char *const *required, struct cg_root *ret,
 		 struct err *err);
 void cg_root_done(struct cg_root *r);

@@ -320,8 +320,13 @@ need() {
 	[ "$(cat "$R/shared/$T/cpu.weight")" = 9000 ]
 }
 
-@test "options: nsdelegate and memory_recursiveprot can be turned on" {
-	[ -n "${VPS_VM-}" ] || [ "$(uname -r | grep -c cloud)" -gt 0 ] || skip "changes the whole host: only in the virtual machine"
+@test "options: nsdelegate and memory_recursiveprot can be turned on, others stay" {
+	[ "$(hostname)" = vpsd-test ] || skip "changes the whole host: only in the virtual machine"
+	mount -o remount,memory_localevents "$MNT"
+	run "$P" root "$R"
+	[[ "$output" != *nsdelegate* && "$output" != *memory_recursiveprot* ]]
 	"$P" options "$R"
-	grep cgroup2 /proc/self/mountinfo | grep nsdelegate | grep -q memory_recursiveprot
+	run "$P" root "$R"
+	[[ "$output" = *nsdelegate* && "$output" = *memory_recursiveprot* && "$output" = *memory_localevents* ]]
+	mount -o remount,nsdelegate,memory_recursiveprot "$MNT"
 }
