@@ -37,8 +37,8 @@ static int show(struct cli *cli, int argc, char **argv, const char *prefix)
 		return CLI_FAILED;
 	code = cli_call(cli, "GET", path, NULL, &answer);
 	if (code == CLI_OK) {
-		_cleanup_free_ char *text =
-			json_dumps(answer, cli->json ? JSON_COMPACT : JSON_INDENT(2));
+		_cleanup_free_ char *text = json_dumps(
+			answer, JSON_DUMP_FLAGS | (cli->json ? JSON_COMPACT : JSON_INDENT(2)));
 		puts(text ? text : "null");
 	}
 	return code;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/num.h"
 #include "runtime/daemon/wire.h"
@@ -366,7 +367,7 @@ static void set_response(struct request *rq, unsigned status, struct MHD_Respons
 
 static struct MHD_Response *json_response(json_t *body)
 {
-	char *text = body ? json_dumps(body, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
+	char *text = body ? json_dumps(body, JSON_DUMP_FLAGS | JSON_COMPACT) : NULL;
 	json_decref(body);
 	if (!text)
 		return NULL;
