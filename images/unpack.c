@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <iconv.h>
 #include <inttypes.h>
+#include <langinfo.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,8 @@ struct unpacker {
 	struct archive *tar;  /* stream -> entries */
 	struct archive *disk; /* entries -> files */
 	uint64_t archive_bytes;
+	const char *block; /* the piece of the stream that the tar reader got last */
+	size_t block_len;
 	bool stream_ended;  /* raw has given everything */
 	bool has_root_time; /* the archive has an entry for the root directory */
 	struct timespec root_time;
@@ -83,10 +86,21 @@ void img_unpack_preload(void)
 {
 	iconv_t cd;
 
-	(void)setlocale(LC_CTYPE, "C.UTF-8"); /* built into glibc 2.35 and later */
-	cd = iconv_open("UTF-8", "UTF-8");
+	/* Names in pax headers are UTF-8. In a UTF-8 locale libarchive would bring them into
+	 * Unicode's form C, by which two names can become one; ASCII cannot hold them, so they stay
+	 * as they are, with a warning (is_name_warning()). */
+	(void)setlocale(LC_CTYPE, "C");
+	cd = iconv_open(nl_langinfo(CODESET), "UTF-8");
 	if (cd != (iconv_t)-1)
 		(void)iconv_close(cd);
+}
+
+/* "Pathname can't be converted from UTF-8 to current locale." */
+static bool is_name_warning(struct archive *a)
+{
+	const char *text = archive_error_string(a);
+
+	return text && strstr(text, "can't be converted from UTF-8");
 }
 
 /* Turns the state of a failed libarchive object into our error. */
@@ -143,8 +157,11 @@ static la_ssize_t read_stream(struct archive *a, void *ctx, const void **ret)
 	else
 		(void)img_usage_stream(&u->out.usage, &u->in->limits, n, u->archive_bytes,
 				       &u->stream_err);
-	if (u->stream_err.code == 0)
+	if (u->stream_err.code == 0) {
+		u->block = *ret;
+		u->block_len = n;
 		return (la_ssize_t)n;
+	}
 	archive_set_error(a, u->stream_err.code, "%s", u->stream_err.msg);
 	return ARCHIVE_FATAL;
 }
@@ -416,7 +433,9 @@ static int unpack_entries(struct unpacker *u, struct err *err)
 
 		if (r == ARCHIVE_EOF)
 			return 0;
-		if (r == ARCHIVE_WARN)
+		if (r == ARCHIVE_WARN && is_name_warning(u->tar))
+			r = ARCHIVE_OK;
+		else if (r == ARCHIVE_WARN)
 			u->out.dropped[IMG_DROPPED_DETAILS]++;
 		else if (r != ARCHIVE_OK && u->out.usage.entries == 0 && u->stream_err.code == 0)
 			return err_set(err, EBADMSG, "this is not a tar archive");
@@ -428,22 +447,30 @@ static int unpack_entries(struct unpacker *u, struct err *err)
 	}
 }
 
+static bool is_padding(const char *p, size_t n)
+{
+	return n == 0 || (p[0] == '\0' && memcmp(p, p + 1, n - 1) == 0);
+}
+
 /* What follows the end mark of the tar must be padding, to the end of the archive file. */
 static int check_end(struct unpacker *u, struct err *err)
 {
-	const char *p;
+	/* Bytes that the tar reader has and did not consume: the end of the last block. More than
+	 * that is a piece that it looked at, across two blocks, and did not find to be padding. */
+	uint64_t rest = u->out.usage.stream - (uint64_t)archive_filter_bytes(u->tar, -1);
 	la_ssize_t n;
 
 	if (u->stream_ended)
 		return err_set(err, EBADMSG, "the archive is truncated: its end mark is missing");
+	if (rest > u->block_len || !is_padding(u->block + u->block_len - rest, rest))
+		return err_set(err, EBADMSG, "the archive is followed by other data");
 	for (;;) {
 		const void *data;
 
 		n = read_stream(u->tar, u, &data);
 		if (n <= 0)
 			break;
-		p = data;
-		if (p[0] != '\0' || memcmp(p, p + 1, (size_t)n - 1) != 0)
+		if (!is_padding(data, (size_t)n))
 			return err_set(err, EBADMSG, "the archive is followed by other data");
 	}
 	if (n < 0)

@@ -39,8 +39,8 @@ const char *img_dropped_text(enum img_dropped what);
 
 /*
  * Loads what libarchive would load later: character set conversion opens files of the C library on
- * first use, and after the chroot those would be the archive's own. Also sets LC_CTYPE to C.UTF-8,
- * for names of pax headers are UTF-8. Call before entering the jail.
+ * first use, and after the chroot those would be the archive's own. Also sets LC_CTYPE, by which
+ * names stay the bytes that they are. Call before entering the jail.
  */
 void img_unpack_preload(void);
 

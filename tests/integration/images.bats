@@ -106,8 +106,8 @@ tree() {
 	[ linked-1 -ef linked-2 ] && [ linked-1 -ef linked-3 ]
 	[ "$(cat keeps replaced)" = firstsecond ]
 	[ "$(readlink dangling)" = /nowhere/at/all ]
-	[ "$(cat $'caf\u00e9')" = precomposed ]
-	[ "$(cat $'cafe\u0301')" = combining ]
+	[ "$(cat $'caf\xc3\xa9')" = precomposed ]
+	[ "$(cat $'cafe\xcc\x81')" = combining ]
 	[ -f $'new\nline' ]
 	[ ! -e dev/sda ] && [ ! -e dev/kmem ]
 	/usr/bin/python3 - <<'EOF'
