@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Descriptions over a socket and back, and hostile records. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "runtime/sandbox/sandbox.h"
+
+#define TYPE 7u
+
+static char w_init[] = "/sbin/init", w_arg[] = "--x y", w_env[] = "container=vpsd",
+	    w_empty[] = "E=";
+static char *argv[] = {w_init, w_arg, NULL};
+static char *envp[] = {w_env, w_empty, NULL};
+
+static int null_fd(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static unsigned count_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	assert_non_null(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+static struct sbx_launch some_launch(int fd)
+{
+	struct sbx_launch l;
+
+	sbx_launch_init(&l);
+	memcpy(l.id, "0011223344556677", sizeof(l.id));
+	l.base = 1234567;
+	l.hostname = "h.example";
+	l.argv = argv;
+	l.envp = envp;
+	l.capabilities = 0x123456789abcdef0;
+	l.features = SBX_FEATURE_TUN | SBX_FEATURE_NESTING;
+	l.shm_size = 1;
+	l.run_size = UINT64_MAX;
+	l.mem_limit = 3;
+	l.cgroup = l.upper = fd;
+	l.layers[0] = l.layers[1] = fd;
+	l.n_layers = 2;
+	return l;
+}
+
+static struct sbx_join some_join(int fd)
+{
+	struct sbx_launch l = some_launch(fd);
+	struct sbx_join j = {
+		.pidfd = fd,
+		.base = 1234567,
+		.cgroup = fd,
+		.argv = argv,
+		.envp = envp,
+		.cwd = "/root",
+		.uid = 65535,
+		.gid = 3,
+		.capabilities = 5,
+		.seccomp = fd,
+		.rows = 24,
+		.cols = 80,
+		.stdio = {fd, fd, fd},
+	};
+
+	memcpy(j.rlimits, l.rlimits, sizeof(j.rlimits));
+	return j;
+}
+
+/* The same record as the receiver has it. */
+static struct msg *pass(struct msg *m)
+{
+	struct msg *got = msg_new(TYPE, 0);
+	int pair[2];
+
+	assert_int_equal(msg_socketpair(pair, NULL), 0);
+	assert_int_equal(msg_send(pair[0], m, NULL), 0);
+	assert_int_equal(msg_recv(pair[1], got, NULL), 1);
+	close(pair[0]);
+	close(pair[1]);
+	return got;
+}
+
+static void launch_survives(void **state)
+{
+	_cleanup_close_ int fd = null_fd();
+	unsigned before = count_fds();
+	struct sbx_launch l = some_launch(fd), back;
+	struct msg *m = msg_new(TYPE, 0);
+	struct wire w;
+	void *mem = NULL;
+
+	(void)state;
+	/* Others may put fields and fds before and behind. */
+	wire_put_u32(m, 42);
+	assert_int_equal(msg_add_fd(m, fd), 0);
+	assert_int_equal(sbx_launch_pack(&l, m, NULL), 0);
+	wire_put_str(m, "behind");
+	struct msg *got = pass(m);
+	msg_free(m);
+	wire_init(&w, got);
+	assert_int_equal(wire_get_u32(&w), 42);
+	assert_int_equal(sbx_launch_unpack(&w, got, &back, &mem, NULL), 0);
+	assert_string_equal(wire_get_str(&w), "behind");
+	assert_int_equal(wire_done(&w, NULL), 0);
+	int first = msg_take_fd(got, 0);
+	assert_true(first >= 0);
+	close(first);
+	msg_free(got); /* the description does not live in the record */
+	assert_string_equal(back.id, l.id);
+	assert_int_equal(back.base, l.base);
+	assert_string_equal(back.hostname, l.hostname);
+	assert_string_equal(back.argv[1], "--x y");
+	assert_null(back.argv[2]);
+	assert_string_equal(back.envp[0], w_env);
+	assert_string_equal(back.envp[1], "E=");
+	assert_null(back.envp[2]);
+	assert_true(back.capabilities == l.capabilities && back.features == l.features);
+	assert_true(back.shm_size == 1 && back.run_size == UINT64_MAX && back.mem_limit == 3);
+	assert_memory_equal(back.rlimits, l.rlimits, sizeof(l.rlimits));
+	assert_true(back.cgroup >= 0 && back.upper >= 0 && back.seccomp == -1);
+	assert_true(back.n_layers == 2 && back.layers[0] >= 0 && back.layers[1] >= 0);
+	assert_true(back.rootfs_plain == -1);
+	sbx_launch_close(&back);
+	free(mem);
+	assert_int_equal(count_fds(), before);
+}
+
+static void join_survives(void **state)
+{
+	_cleanup_close_ int fd = null_fd();
+	unsigned before = count_fds();
+	struct sbx_join j = some_join(fd), back;
+	void *mem = NULL;
+	struct wire w;
+
+	(void)state;
+	for (int tty = 0; tty < 2; tty++) {
+		struct msg *m = msg_new(TYPE, 0);
+
+		j.tty = tty;
+		assert_int_equal(sbx_join_pack(&j, m, NULL), 0);
+		struct msg *got = pass(m);
+		msg_free(m);
+		wire_init(&w, got);
+		assert_int_equal(sbx_join_unpack(&w, got, &back, &mem, NULL), 0);
+		assert_int_equal(wire_done(&w, NULL), 0);
+		msg_free(got);
+		assert_true(back.base == j.base && back.uid == 65535 && back.gid == 3);
+		assert_true(back.rows == 24 && back.cols == 80 && back.tty == j.tty);
+		assert_string_equal(back.cwd, "/root");
+		assert_true(back.pidfd >= 0 && back.cgroup >= 0 && back.seccomp >= 0);
+		for (int i = 0; i < 3; i++)
+			assert_true(tty ? back.stdio[i] == -1 : back.stdio[i] >= 0);
+		sbx_join_close(&back);
+		free(mem);
+	}
+	assert_int_equal(count_fds(), before);
+}
+
+/* Unpacks a record that was tampered with; nothing may be lost or kept, whatever comes out. */
+static int unpack(struct msg *m, bool launch)
+{
+	struct msg *got = pass(m);
+	struct sbx_launch l;
+	struct sbx_join j;
+	void *mem = NULL;
+	struct err err = ERR_INIT;
+	struct wire w;
+	int r;
+
+	wire_init(&w, got);
+	if (launch)
+		r = sbx_launch_unpack(&w, got, &l, &mem, &err);
+	else
+		r = sbx_join_unpack(&w, got, &j, &mem, &err);
+	assert_int_equal(err.code, r < 0 ? -r : 0);
+	if (r == 0 && launch)
+		sbx_launch_close(&l);
+	if (r == 0 && !launch)
+		sbx_join_close(&j);
+	if (r < 0)
+		assert_null(mem);
+	free(mem);
+	msg_free(got);
+	return r;
+}
+
+static struct msg *packed(int fd, bool launch)
+{
+	struct msg *m = msg_new(TYPE, 0);
+	struct sbx_launch l = some_launch(fd);
+	struct sbx_join j = some_join(fd);
+
+	assert_int_equal(launch ? sbx_launch_pack(&l, m, NULL) : sbx_join_pack(&j, m, NULL), 0);
+	return m;
+}
+
+static void truncated_records(void **state)
+{
+	_cleanup_close_ int fd = null_fd();
+	unsigned before = count_fds();
+
+	(void)state;
+	for (int launch = 0; launch < 2; launch++) {
+		struct msg *m = packed(fd, launch);
+		size_t len = m->len, n_fds = m->n_fds;
+
+		for (m->len = 0; m->len < len; m->len++)
+			assert_true(unpack(m, launch) < 0);
+		m->len = len;
+		for (m->n_fds = 0; m->n_fds < n_fds; m->n_fds++)
+			assert_true(unpack(m, launch) < 0);
+		msg_free(m);
+	}
+	assert_int_equal(count_fds(), before);
+}
+
+static void mutated_records(void **state)
+{
+	_cleanup_close_ int fd = null_fd();
+	unsigned before = count_fds(), refused = 0;
+	uint32_t x = 2463534242u; /* xorshift, fixed seed */
+
+	(void)state;
+	for (int launch = 0; launch < 2; launch++) {
+		struct msg *m = packed(fd, launch);
+
+		for (int i = 0; i < 20000; i++) {
+			uint8_t saved[3];
+			size_t at[3];
+
+			for (int k = 0; k < 3; k++) {
+				x ^= x << 13, x ^= x >> 17, x ^= x << 5;
+				at[k] = x % m->len;
+				saved[k] = m->payload[at[k]];
+				m->payload[at[k]] = (x >> 16) & 1 ? (uint8_t)(x >> 24) : 0xff;
+			}
+			refused += unpack(m, launch) < 0;
+			for (int k = 2; k >= 0; k--)
+				m->payload[at[k]] = saved[k];
+		}
+		assert_int_equal(unpack(m, launch), 0);
+		msg_free(m);
+	}
+	assert_true(refused > 10000);
+	assert_int_equal(count_fds(), before);
+}
+
+/* One fd under two indices would be closed twice. */
+static void an_fd_is_taken_once(void **state)
+{
+	_cleanup_close_ int fd = null_fd();
+	struct msg *m = packed(fd, true);
+	const uint8_t one[4] = {1, 0, 0, 0}, two[4] = {2, 0, 0, 0};
+	size_t last = m->len - 8; /* the two layers come last */
+
+	(void)state;
+	assert_memory_equal(m->payload + last, two, 4);
+	memcpy(m->payload + last, one, 4); /* the upper's */
+	assert_int_equal(unpack(m, true), -EPROTO);
+	msg_free(m);
+}
+
+static void too_much_is_refused(void **state)
+{
+	_cleanup_close_ int fd = null_fd();
+	struct sbx_launch l = some_launch(fd);
+	struct msg *m = msg_new(TYPE, 0);
+	static char big[MSG_PAYLOAD_MAX + 1];
+	char *words[] = {big, NULL};
+
+	(void)state;
+	memset(big, 'x', sizeof(big) - 1);
+	big[0] = '/';
+	l.argv = words;
+	assert_int_equal(sbx_launch_pack(&l, m, NULL), -E2BIG);
+	msg_reset(m, TYPE, 0);
+	l = some_launch(fd);
+	l.base = 5;
+	assert_int_equal(sbx_launch_pack(&l, m, NULL), -EINVAL);
+	msg_reset(m, TYPE, 0);
+	l = some_launch(fd);
+	for (unsigned i = 0; i < MSG_FDS_MAX; i++)
+		assert_int_equal(msg_add_fd(m, fd), 0);
+	assert_int_equal(sbx_launch_pack(&l, m, NULL), -E2BIG);
+	msg_free(m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(launch_survives),     cmocka_unit_test(join_survives),
+		cmocka_unit_test(truncated_records),   cmocka_unit_test(mutated_records),
+		cmocka_unit_test(an_fd_is_taken_once), cmocka_unit_test(too_much_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
