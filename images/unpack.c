@@ -74,8 +74,7 @@ const char *img_dropped_text(enum img_dropped what)
 {
 	static const char *const texts[IMG_DROPPED_MAX] = {
 		[IMG_DROPPED_DEVICES] = "device nodes were skipped",
-		[IMG_DROPPED_XATTRS] = "extended attributes other than user.* and "
-				       "security.capability were dropped",
+		[IMG_DROPPED_XATTRS] = "unusual extended attributes were dropped",
 		[IMG_DROPPED_DETAILS] = "entries had headers that were understood in part",
 	};
 

@@ -21,6 +21,7 @@ static const struct {
 	{"remove-instance", job_remove_instance},
 	{"remove-image", job_remove_image},
 	{"clean-tmp", job_clean_tmp},
+	{"seccomp", job_seccomp},
 };
 
 int main(int argc, char **argv)
