@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "runtime/keeper/client.h"
+#include "runtime/keeper/fd.h"
 #include "runtime/keeper/keeper.h"
 
 #define INPUT_TURN 8 /* pieces of input per customer in one turn of the loop */
@@ -433,7 +434,7 @@ void console_end(struct keeper *k, struct guest *g)
 		attach_free(k, g->attached);
 	}
 	source_close(k, &g->console);
-	cleanup_close(&g->console_slave);
+	fd_close(&g->console_slave);
 	if (g->log.lost > 0)
 		log_warning("console log of guest %s lost %llu bytes", g->info.id,
 			    (unsigned long long)g->log.lost);

@@ -19,6 +19,7 @@
 
 #include "base/cleanup.h"
 #include "runtime/keeper/client.h"
+#include "runtime/keeper/fd.h"
 #include "runtime/keeper/frame.h"
 
 #define PIECE 16384u
@@ -154,12 +155,6 @@ static bool become_small(const struct relay_start *s)
 
 /* --- customer to command --------------------------------------------------------------------- */
 
-static void close_fd(int *fd)
-{
-	(void)close(*fd);
-	*fd = -1;
-}
-
 /* Writes what it can of the piece. False: the command does not take it now. */
 static bool write_piece(struct relay *r)
 {
@@ -184,7 +179,7 @@ static void end_input(struct relay *r)
 	static const uint8_t end_of_transmission[] = {4};
 
 	if (!r->is_tty && r->in >= 0) {
-		close_fd(&r->in);
+		fd_close(&r->in);
 	} else if (r->is_tty) {
 		r->piece.data = end_of_transmission;
 		r->piece.len = 1;
