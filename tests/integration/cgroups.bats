@@ -322,7 +322,7 @@ need() {
 
 @test "options: nsdelegate and memory_recursiveprot can be turned on, others stay" {
 	[ "$(hostname)" = vpsd-test ] || skip "changes the whole host: only in the virtual machine"
-	mount -o remount,memory_localevents "$MNT"
+	mount -o remount,memory_localevents cgroup2 "$MNT" # with the source: nothing of the old options is kept
 	run "$P" root "$R"
 	[[ "$output" != *nsdelegate* && "$output" != *memory_recursiveprot* ]]
 	"$P" options "$R"
