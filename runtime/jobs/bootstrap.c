@@ -66,13 +66,14 @@ static bool each_file(const char *dir, bool (*visit)(int dirfd, const char *name
 		      void *arg)
 {
 	_cleanup_close_ int fd = path_open_dir(dir, NULL);
-	int list_fd = fd < 0 ? -1 : openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int list_fd = fd < 0 ? -1 : path_open_beneath(fd, ".", O_RDONLY | O_DIRECTORY, 0, NULL);
 	DIR *d = list_fd < 0 ? NULL : fdopendir(list_fd);
 	struct dirent *e;
 	bool done = false;
 
 	if (!d) {
-		cleanup_close(&list_fd);
+		if (list_fd >= 0)
+			(void)close(list_fd);
 		return false;
 	}
 	while (!done && (e = readdir(d)))
@@ -183,9 +184,9 @@ static int lock_for(const char *file, int dirfd, struct err *err)
 
 	if (str_fmt(name, sizeof(name), ".%s.lock", file) < 0)
 		return err_set(err, EINVAL, "cannot lock '%s': name too long", file);
-	fd = openat(dirfd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = path_open_beneath(dirfd, name, O_RDWR | O_CREAT, 0600, err);
 	if (fd < 0)
-		return err_sys(err, "cannot lock '%s'", file);
+		return fd;
 	while (flock(fd, LOCK_EX) < 0) {
 		if (errno != EINTR)
 			return err_sys(err, "cannot lock '%s'", file);

@@ -121,9 +121,9 @@ static int put_file(int dirfd, const char *name, const void *data, size_t len, m
 
 	if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
 		return err_sys(err, "cannot replace '%s'", name);
-	fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = path_open_beneath(dirfd, name, O_WRONLY | O_CREAT | O_EXCL, 0600, err);
 	if (fd < 0)
-		return err_sys(err, "cannot create '%s'", name);
+		return fd;
 	r = file_write_all(fd, data, len, err);
 	if (r < 0)
 		return r;
@@ -230,7 +230,7 @@ static int make_host_key(const struct identity *in, size_t i, int ssh, struct er
 /* Hides all host keys of the image; ours come in their place afterwards. */
 static int hide_host_keys(int lower, int ssh, struct err *err)
 {
-	_cleanup_close_ int fd = openat(lower, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int fd = path_open_beneath(lower, ".", O_RDONLY | O_DIRECTORY, 0, NULL);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 	int r = 0;

@@ -2,7 +2,6 @@
 /* One child in a process group of its own, no shell, fixed environment. */
 #include "runtime/jobs/tool.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/str.h"
 #include "runtime/jobs/job.h"
 
@@ -53,7 +53,7 @@ static int make_env(char texts[ENV_MAX][ENV_TEXT], char *env[ENV_MAX + 1], struc
 static _Noreturn void exec_tool(const char *const argv[], int cwd_fd, char *const env[])
 {
 	const struct sigaction dfl = {.sa_handler = SIG_DFL};
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int null = file_memfd("stdin", "", 0, NULL); /* nothing to read */
 
 	(void)sigaction(SIGPIPE, &dfl, NULL);
 	(void)umask(022);

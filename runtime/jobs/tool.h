@@ -6,7 +6,7 @@
 
 /*
  * Runs a program found in the fixed PATH and waits for it. argv holds literals and validated values
- * only; no shell. Its directory is cwd_fd, stdin is /dev/null, stdout and stderr go to our stderr,
+ * only; no shell. Its directory is cwd_fd, stdin is empty, stdout and stderr go to our stderr,
  * the environment is fixed but for the proxy variables. It dies with us, and a cancelled job kills
  * it with all its children. -EOPNOTSUPP: not installed; -ECHILD: it failed; -ECANCELED.
  */
