@@ -24,8 +24,9 @@ setup_file() {
 	install -m 755 "$O/helpers/userns_owner" "$DIR/"
 	install -m 755 /bin/busybox "$O/helpers/guest_check" "$DIR/root/bin/"
 	local name
-	for name in $(busybox --list); do
-		[ -e "$DIR/root/bin/$name" ] || ln -s busybox "$DIR/root/bin/$name"
+	for name in sh cat chown cut echo grep head hostname id ip ls mkfifo mount ps pwd rm sleep stat stty \
+		timeout touch true tty umount wc; do
+		ln -s busybox "$DIR/root/bin/$name"
 	done
 	# One instruction: return SECCOMP_RET_ALLOW.
 	printf '\006\000\000\000\000\000\377\177' >"$DIR/allow.bpf"
