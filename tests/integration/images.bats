@@ -316,6 +316,7 @@ EOF
 	truncate -s 16M "$DIR/disk"
 	mkfs.ext4 -q -F "$DIR/disk"
 	mkdir "$DIR/small"
+	modprobe loop 2>/dev/null || true
 	mount -o loop "$DIR/disk" "$DIR/small" 2>/dev/null || skip "no loop devices here"
 	POOL=$DIR/small/pool
 	local rc=0
