@@ -45,7 +45,7 @@ void job_line_done(struct job_line *l);
 enum job_flags {
 	JOB_STDIN = 1u << 0,	  /* a pipe to write to: job_stdin() */
 	JOB_IMMEDIATE = 1u << 1,  /* does not wait its turn */
-	JOB_STDOUT_RAW = 1u << 2, /* for tests: output is not parsed */
+	JOB_STDOUT_RAW = 1u << 2, /* output is no JSON: it goes to raw() */
 };
 
 struct job_spec {
@@ -53,6 +53,7 @@ struct job_spec {
 	unsigned flags;		 /* enum job_flags */
 	uint64_t timeout_usec;	 /* from its start; SIGTERM then, SIGKILL 10 s later; 0 = none */
 	void (*progress)(void *arg, const char *what, uint64_t done, uint64_t total); /* or NULL */
+	void (*raw)(void *arg, const void *data, size_t len); /* with JOB_STDOUT_RAW */
 	/* Called once; the job is gone afterwards. err NULL: success, and 'result' is the object
 	 * (borrowed). Else 'code' is the API's or the job's code ("no-space") and 'err' says what
 	 * happened, with the end of stderr where the job itself said nothing. */
@@ -67,6 +68,10 @@ void job_pool_free(struct job_pool *p);
 /* done() is never called from within. ret_job may be NULL. */
 int job_start(struct job_pool *p, const struct job_spec *spec, struct job **ret_job,
 	      struct err *err);
+/* Keeps the object (not the process) until job_release(), for a caller that asks it things after
+ * done() was called: job_stdin() is -1 then and job_cancel() does nothing. One holder. */
+void job_hold(struct job *j);
+void job_release(struct job *j);
 /* Asks it to end (SIGTERM, SIGKILL 10 s later); done() comes with ECANCELED. */
 void job_cancel(struct job *j);
 /* Forgets the callbacks and kills the job at once. */

@@ -47,6 +47,7 @@ static const char *const store_migrations[] = {
 	"  failures INTEGER NOT NULL DEFAULT 0,"  /* quick ends in a row */
 	"  failed INTEGER NOT NULL DEFAULT 0,"	  /* given up: no start until it is asked for */
 	"  error TEXT,"
+	"  hostname_done TEXT NOT NULL DEFAULT ''," /* the name that stands in its files */
 	"  FOREIGN KEY (plan, plan_version) REFERENCES plans (name, version),"
 	"  UNIQUE (tenant_id, name)"
 	") STRICT, WITHOUT ROWID;"

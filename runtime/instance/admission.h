@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whether the host has room for one more instance, or for a bigger one. What plans guarantee must
+ * fit in the machine less its reserve; the ceilings must fit in that times the overcommit factor.
+ * Every instance that exists counts, running or not: it was sold. Pure.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "config/host.h"
+#include "config/plan.h"
+#include "config/tenant.h"
+
+/* What one instance takes, or the sum over many. Ceilings that are unlimited count as nothing. */
+struct admission_load {
+	uint64_t instances;
+	uint64_t cores; /* thousandths, ceiling */
+	uint64_t cores_guaranteed;
+	uint64_t memory; /* bytes, ceiling */
+	uint64_t memory_guaranteed;
+	uint64_t disk;
+};
+
+struct admission_host {
+	uint64_t cores; /* thousandths that the machine has */
+	uint64_t memory;
+	const struct spec_host *spec;
+};
+
+struct admission_load admission_of_plan(const struct spec_plan *plan);
+void admission_add(struct admission_load *sum, const struct admission_load *one);
+void admission_sub(struct admission_load *sum, const struct admission_load *one);
+
+/* What the machine has, less the reserve. */
+uint64_t admission_cores(const struct admission_host *h);
+uint64_t admission_memory(const struct admission_host *h);
+
+/* -ENOSPC: names what is short, how much is wanted and how much is left. 'used' is without 'want'.
+ */
+int admission_check_host(const struct admission_host *h, const struct admission_load *used,
+			 const struct admission_load *want, struct err *err);
+/* The same against the tenant's quota. */
+int admission_check_quota(const struct spec_tenant *tenant, const struct admission_load *used,
+			  const struct admission_load *want, struct err *err);
+/* Cores online and memory of this machine. */
+int admission_probe(struct admission_host *ret, struct err *err);

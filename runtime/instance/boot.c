@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Starting a guest: count the boot in the database, make the cgroup with its limits, hand fds and a
+ * plain description to the keeper. The boot is counted before the launch, so that a late report of
+ * an earlier boot is never taken for this one.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "runtime/instance/private.h"
+
+#define STARTS_AT_ONCE 4u
+
+/* --- what a launch needs --------------------------------------------------------------------- */
+
+void inst_limits_of(const struct inst *i, struct cg_limits *ret)
+{
+	cg_limits_init(ret);
+	spec_plan_to_limits(&i->effective, ret);
+}
+
+/* Ceilings of a tenant's sum. */
+void inst_tenant_limits_of(const struct inst_tenant *t, struct cg_limits *ret)
+{
+	cg_limits_init(ret);
+	ret->value[CG_LIMIT_CPU_CORES] = t->spec.quota.cores;
+	ret->value[CG_LIMIT_MEMORY_MAX] = t->spec.quota.memory;
+}
+
+static unsigned device_features(const struct inst *i)
+{
+	return (i->effective.features.fuse ? CG_DEVICE_FUSE : 0u) |
+	       (i->effective.features.tun ? CG_DEVICE_TUN : 0u);
+}
+
+/* The device program is a second fence behind the user namespace and nodev: a host that may not
+ * load it is told of, and goes on. */
+static void fence_devices(struct inst *i)
+{
+	struct inst_manager *m = i->manager;
+	unsigned features = device_features(i);
+	struct err err = ERR_INIT;
+	int *prog = &m->devices[features % DEVICE_SETS];
+
+	if (*prog < 0)
+		*prog = cg_devices_load(features, &err);
+	i->has_device_fence = *prog >= 0 && cg_devices_attach(i->p->cg.fd, *prog, &err) >= 0;
+	if (!i->has_device_fence && !m->has_device_error) {
+		m->has_device_error = true;
+		log_warning("no device program on this host: %s", err_text(&err));
+	}
+}
+
+static int make_cgroup(struct inst *i, struct err *err)
+{
+	struct cg_limits limits, tenant;
+	const struct cg_instance_spec spec = {
+		.tenant_id = i->tenant->id,
+		.id = i->id,
+		.base = i->base,
+		.limits = &limits,
+		.tenant_limits = &tenant,
+	};
+	int r;
+
+	inst_limits_of(i, &limits);
+	inst_tenant_limits_of(i->tenant, &tenant);
+	cg_instance_done(&i->p->cg);
+	r = cg_instance_create(&i->manager->cg, &spec, &i->p->cg, i->limits, err);
+	if (r < 0)
+		return r;
+	i->has_limits = true;
+	fence_devices(i);
+	return 0;
+}
+
+/* A private copy of a directory's mount, attached nowhere. */
+static int clone_mount(int dirfd, const char *what, struct err *err)
+{
+	int fd = open_tree(dirfd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+
+	return fd < 0 ? err_sys(err, "cannot clone the mount of %s", what) : fd;
+}
+
+static int open_layers(const struct inst *i, int *ret_image, int *ret_upper, struct err *err)
+{
+	const struct img_store *s = i->manager->images;
+	_cleanup_close_ int tree = img_store_tree(s, i->digest, err);
+	_cleanup_close_ int fs = -1, image = -1, upper = -1;
+
+	if (tree < 0)
+		return tree;
+	fs = img_instance_open(s, i->id, err);
+	if (fs < 0)
+		return fs;
+	image = clone_mount(tree, "the image", err);
+	if (image < 0)
+		return image;
+	upper = clone_mount(fs, "the instance's files", err);
+	if (upper < 0)
+		return upper;
+	*ret_image = take_fd(&image);
+	*ret_upper = take_fd(&upper);
+	return 0;
+}
+
+int inst_open_log(const struct inst *i, bool make, struct err *err)
+{
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	if (make) {
+		fd = path_mkdirs_beneath(i->manager->log_fd, i->id, 0700, err);
+		if (fd < 0)
+			return fd;
+	}
+	/* mkdirs gives O_PATH; files are made through a real one. */
+	r = path_open_beneath(i->manager->log_fd, i->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0,
+			      err);
+	return r;
+}
+
+int inst_log_dir(const struct inst *i, struct err *err)
+{
+	return inst_open_log(i, true, err);
+}
+
+static void on_launched(void *userdata, struct keeper_reply *reply, const struct err *err);
+
+static int send_launch(struct inst *i, int image, int upper, int log_dir, struct err *err)
+{
+	static char init[] = "/sbin/init";
+	static char env_container[] = "container=vpsd", env_term[] = "TERM=linux",
+		    env_notify[] = "NOTIFY_SOCKET=/run/host/notify",
+		    env_path[] =
+			    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	char *argv[] = {init, NULL};
+	char *envp[] = {env_container, env_term, env_notify, env_path, NULL};
+	struct inst_manager *m = i->manager;
+	struct sbx_launch l;
+	const struct keeper_launch launch = {
+		.id = i->id,
+		.boot = i->boot,
+		.log_max = m->host->console_log,
+		.log_dir = log_dir,
+		.launch = &l,
+	};
+	int r;
+
+	sbx_launch_init(&l);
+	r = str_copy(l.id, sizeof(l.id), i->id);
+	if (r < 0)
+		return err_set_errno(err, -r, "cannot describe the launch");
+	l.base = i->base;
+	l.hostname = i->spec.hostname ? i->spec.hostname : i->spec.name;
+	l.argv = argv;
+	l.envp = envp;
+	l.features = (i->effective.features.tun ? SBX_FEATURE_TUN : 0u) |
+		     (i->effective.features.fuse ? SBX_FEATURE_FUSE : 0u) |
+		     (i->effective.features.nesting ? SBX_FEATURE_NESTING : 0u);
+	l.mem_limit = i->effective.memory.limit;
+	l.cgroup = i->p->cg.guest;
+	l.upper = upper;
+	l.layers[0] = image;
+	l.n_layers = 1;
+	l.seccomp = m->seccomp;
+	r = keeper_client_launch(m->keeper.client, &launch,
+				 (struct keeper_call){.done = on_launched, .userdata = i}, err);
+	keeper_link_poke(m);
+	return r;
+}
+
+static int launch(struct inst *i, struct err *err)
+{
+	_cleanup_close_ int image = -1, upper = -1, log_dir = -1;
+	int r;
+
+	if (!i->manager->keeper.is_speaking) {
+		(void)err_set(err, EAGAIN, "there is no keeper to start guests with");
+		return err_hint(err, "vpsd is starting a new one; try again in a few seconds");
+	}
+	r = make_cgroup(i, err);
+	if (r < 0)
+		return r;
+	r = open_layers(i, &image, &upper, err);
+	if (r < 0)
+		return r;
+	log_dir = inst_open_log(i, true, err);
+	if (log_dir < 0)
+		return log_dir;
+	return send_launch(i, image, upper, log_dir, err);
+}
+
+/* --- the order of things --------------------------------------------------------------------- */
+
+static void boot_launch(struct inst *i)
+{
+	struct err err = ERR_INIT;
+
+	if (launch(i, &err) < 0) {
+		(void)err_ctx(&err, "cannot start '%s'", i->full_name);
+		inst_boot_failed(i, &err);
+	}
+}
+
+static void on_hostname(void *arg, const char *code, const struct err *err, json_t *result)
+{
+	struct inst *i = arg;
+
+	(void)code;
+	(void)result;
+	if (err) {
+		inst_boot_failed(i, err);
+		return;
+	}
+	(void)str_copy(i->p->hostname_done, sizeof(i->p->hostname_done), i->spec.hostname);
+	boot_launch(i);
+}
+
+/* A name that was changed while the guest could not be touched is written first. */
+static int write_hostname(struct inst *i, struct err *err)
+{
+	const char *const argv[] = {"set-hostname", "--pool",	  i->manager->host->pool, "--id",
+				    i->id,	    "--hostname", i->spec.hostname,	  NULL};
+	const struct job_spec job = {
+		.argv = argv, .timeout_usec = 60 * USEC_PER_SEC, .done = on_hostname, .arg = i};
+
+	return job_start(i->manager->jobs, &job, NULL, err);
+}
+
+static void boot_counted(struct inst *i, const struct err *commit_err)
+{
+	struct err err = ERR_INIT;
+
+	if (commit_err) {
+		inst_boot_failed(i, commit_err);
+		return;
+	}
+	if (!i->spec.hostname || str_eq(i->spec.hostname, i->p->hostname_done)) {
+		boot_launch(i);
+		return;
+	}
+	if (write_hostname(i, &err) < 0)
+		inst_boot_failed(i, &err);
+}
+
+static void mark_boot(struct inst *i)
+{
+	inst_timer_clear(i);
+	i->boot++;
+	i->desired = INST_WANT_RUNNING;
+	i->error[0] = '\0';
+	i->retry_at = 0;
+	i->restart_needed = false;
+	i->p->is_failed = false;
+	i->p->is_asked = false;
+	i->p->is_unknown = false;
+}
+
+void inst_boot(struct inst *i)
+{
+	struct store_txn *t;
+
+	mark_boot(i);
+	inst_set_state(i, INST_STARTING);
+	t = store_txn_new(i->manager->store);
+	db_put_inst(t, i);
+	inst_commit(i, t, boot_counted);
+}
+
+static void on_launched(void *userdata, struct keeper_reply *reply, const struct err *err)
+{
+	struct inst *i = userdata;
+
+	if (i->manager->is_closing)
+		return;
+	if (!err) {
+		inst_is_running(i, i->boot, (pid_t)reply->pid, reply->start, take_fd(&reply->pidfd),
+				take_fd(&reply->console));
+		return;
+	}
+	if (err->code == EPIPE) {
+		/* Whether it runs is seen when a keeper is there again. */
+		i->p->is_unknown = true;
+		return;
+	}
+	inst_boot_failed(i, err);
+}
+
+/* What survives vpsd beside the database: enough to know the process again. */
+static void write_state(const struct inst *i)
+{
+	_cleanup_sbuf_ struct sbuf text = SBUF_INIT;
+	_cleanup_close_ int dir = -1, real = -1;
+	struct err err = ERR_INIT;
+
+	sbuf_addf(&text, "{\"boot\": %llu, \"pid\": %d, \"start\": %llu, \"boot_id\": \"%s\"}\n",
+		  (unsigned long long)i->boot, (int)i->pid, (unsigned long long)i->pid_start,
+		  i->manager->boot_id);
+	dir = path_mkdirs_beneath(i->manager->run_fd, i->id, 0700, &err);
+	if (dir >= 0)
+		real = path_open_beneath(i->manager->run_fd, i->id,
+					 O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, &err);
+	if (real < 0 || !sbuf_ok(&text) ||
+	    file_replace_at(real, "state.json", text.data, text.len, 0600, &err) < 0)
+		log_warning("%s: cannot note its process: %s", i->full_name, err_text(&err));
+}
+
+/* When a process was born, on the wall clock, from its start time in ticks since boot. */
+static uint64_t born_at(uint64_t ticks)
+{
+	struct timespec wall, up;
+	long hz = sysconf(_SC_CLK_TCK);
+	uint64_t booted;
+
+	(void)clock_gettime(CLOCK_REALTIME, &wall);
+	(void)clock_gettime(CLOCK_BOOTTIME, &up);
+	booted = (uint64_t)(wall.tv_sec - up.tv_sec);
+	return booted + ticks / (hz > 0 ? (uint64_t)hz : 100);
+}
+
+void inst_is_running(struct inst *i, uint64_t boot, pid_t pid, uint64_t start, int pidfd,
+		     int console)
+{
+	void (*after_up)(struct inst * inst, const struct err *err) = i->p->after_up;
+	bool was_up = inst_is_up(i);
+
+	cleanup_close(&i->pidfd);
+	i->pidfd = pidfd;
+	if (console >= 0 || !was_up) {
+		cleanup_close(&i->console);
+		i->console = console;
+	}
+	i->boot = boot;
+	i->pid = pid;
+	i->pid_start = start;
+	i->p->is_unknown = false;
+	if (!was_up) {
+		i->started = born_at(start);
+		write_state(i);
+	}
+	if (i->state != INST_READY && i->state != INST_STOPPING)
+		inst_set_state(i, INST_RUNNING);
+	i->p->after_up = NULL;
+	if (after_up)
+		after_up(i, NULL);
+}
+
+static void boot_cleaned(struct inst *i)
+{
+	void (*after_up)(struct inst * inst, const struct err *err) = i->p->after_up;
+
+	i->has_limits = false;
+	/* This boot is over, whoever asks. */
+	i->p->exit_boot = i->boot;
+	i->p->after_up = NULL;
+	if (after_up)
+		after_up(i, &i->p->why);
+}
+
+void inst_boot_failed(struct inst *i, const struct err *err)
+{
+	i->p->is_unknown = false;
+	i->p->why = *err;
+	inst_clean_cgroup(i, boot_cleaned);
+}
+
+/* --- starts that somebody asked for ---------------------------------------------------------- */
+
+static void set_error(struct inst *i, const struct err *err)
+{
+	if (str_copy(i->error, sizeof(i->error), err_text(err)) < 0)
+		i->error[0] = '\0';
+}
+
+void inst_start_done(struct inst *i, const struct err *err)
+{
+	if (err) {
+		set_error(i, err);
+		i->p->is_failed = true;
+		inst_set_state(i, INST_FAILED);
+	}
+	inst_finish(i, NULL, err, NULL);
+}
+
+static void start_begun(struct inst *i, const struct err *err)
+{
+	if (err) {
+		inst_boot_failed(i, err);
+		return;
+	}
+	boot_counted(i, NULL);
+}
+
+static int begin_start(struct inst *i, enum op_kind kind,
+		       void (*after_up)(struct inst *i, const struct err *err), struct op **ret,
+		       struct err *err)
+{
+	enum inst_desired desired = i->desired;
+	int r;
+
+	mark_boot(i);
+	i->p->after_up = after_up;
+	i->failures = after_up == inst_start_done ? 0 : i->failures;
+	r = inst_begin(i, kind, start_begun, ret, err);
+	if (r < 0) {
+		i->boot--;
+		i->desired = desired;
+		i->p->after_up = NULL;
+		return r;
+	}
+	inst_set_state(i, INST_STARTING);
+	return 0;
+}
+
+static int check_start(const struct inst *i, enum policy_verb verb, struct err *err)
+{
+	const char *why = policy_refuses(i->state, verb);
+	int r = inst_check_ready(i->manager, err);
+
+	if (r >= 0)
+		r = inst_check_idle(i, policy_verb_name(verb), err);
+	if (r < 0)
+		return r;
+	if (i->phase != INST_PHASE_PRESENT)
+		return err_set(err, EBUSY, "'%s' is being deleted", i->full_name);
+	if (why)
+		return err_set(err, EBUSY, "cannot %s '%s': %s", policy_verb_name(verb),
+			       i->full_name, why);
+	return 0;
+}
+
+int inst_start(struct inst *i, struct op **ret, struct err *err)
+{
+	int r = check_start(i, POLICY_VERB_START, err);
+
+	return r < 0 ? r : begin_start(i, OP_START, inst_start_done, ret, err);
+}
+
+/* --- starts of our own ----------------------------------------------------------------------- */
+
+static void leave_queue(struct inst *i)
+{
+	if (!i->p->is_queued)
+		return;
+	i->p->is_queued = false;
+	i->manager->n_starting--;
+	inst_queue_next(i->manager);
+}
+
+static void own_start_done(struct inst *i, const struct err *err)
+{
+	struct policy_verdict v;
+
+	if (!err) {
+		inst_finish(i, NULL, NULL, NULL);
+		leave_queue(i);
+		return;
+	}
+	v = policy_decide(&(struct policy_end){
+		.desired = i->desired, .how = KEEPER_EXIT_NONE, .failures = i->failures});
+	set_error(i, err);
+	i->failures = v.failures;
+	i->p->is_failed = v.action == POLICY_GIVE_UP;
+	inst_set_state(i, i->p->is_failed ? INST_FAILED : INST_STOPPED);
+	inst_finish(i, NULL, err, NULL);
+	if (v.action == POLICY_RETRY)
+		inst_retry_later(i, v.delay);
+	leave_queue(i);
+}
+
+void inst_start_own(struct inst *i)
+{
+	struct err err = ERR_INIT;
+
+	i->retry_at = 0;
+	if (i->phase != INST_PHASE_PRESENT || i->desired != INST_WANT_RUNNING || inst_is_up(i) ||
+	    i->state == INST_STARTING || i->p->is_failed)
+		goto out;
+	/* Without a keeper the recovery that follows its return starts what is missing. */
+	if (!i->manager->keeper.is_speaking)
+		goto out;
+	if (i->op && i->p->has_loaded_op) {
+		/* The very operation that was interrupted. */
+		i->p->after_up = own_start_done;
+		inst_boot(i);
+		return;
+	}
+	if (i->op) {
+		inst_retry_later(i, 1);
+		goto out;
+	}
+	if (begin_start(i, OP_START, own_start_done, NULL, &err) >= 0)
+		return;
+	log_error("%s: cannot start: %s", i->full_name, err_text(&err));
+	inst_retry_later(i, POLICY_DELAY_MAX_SECONDS);
+out:
+	leave_queue(i);
+}
+
+void inst_retry_later(struct inst *i, uint32_t seconds)
+{
+	i->retry_at = now_seconds() + seconds;
+	inst_timer_set(i, seconds * USEC_PER_SEC, inst_start_own);
+}
+
+void inst_queue_start(struct inst *i)
+{
+	struct inst_manager *m = i->manager;
+	char(*grown)[ID_TEXT] = realloc(m->start_queue, (m->n_queue + 1) * sizeof(*grown));
+
+	if (!grown) {
+		inst_start_own(i);
+		return;
+	}
+	m->start_queue = grown;
+	memcpy(grown[m->n_queue++], i->id, ID_TEXT);
+}
+
+void inst_queue_next(struct inst_manager *m)
+{
+	while (m->is_ready && m->queue_at < m->n_queue && m->n_starting < STARTS_AT_ONCE) {
+		struct inst *i = inst_find_by_id(m, m->start_queue[m->queue_at++]);
+
+		if (!i || i->p->is_queued)
+			continue;
+		i->p->is_queued = true;
+		m->n_starting++;
+		inst_start_own(i);
+	}
+	if (m->queue_at == m->n_queue)
+		m->queue_at = m->n_queue = 0;
+}

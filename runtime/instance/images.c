@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Images and plans of the catalogue: adding and removing. A name stands in the database only after
+ * its files stand in the pool, and leaves it before they go.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "base/str.h"
+#include "runtime/instance/private.h"
+
+#define IMPORT_LIMIT (6 * 3600 * USEC_PER_SEC)
+#define REMOVE_LIMIT (3600 * USEC_PER_SEC)
+
+/* One import, build or removal. */
+struct image_flow {
+	struct inst_manager *manager;
+	struct op *op;
+	char name[SPEC_NAME_TEXT];
+	struct inst_image *image; /* owned until it is in the catalogue */
+	json_t *result;
+	struct job *job;
+};
+
+static void flow_free(struct image_flow *f)
+{
+	if (f->manager->image_op == f->op)
+		f->manager->image_op = NULL;
+	inst_image_free(f->image);
+	json_decref(f->result);
+	free(f);
+}
+
+static struct image_flow *flow_new(struct inst_manager *m, enum op_kind kind, const char *name,
+				   struct err *err)
+{
+	struct image_flow *f = calloc(1, sizeof(*f));
+
+	if (!f || str_copy(f->name, sizeof(f->name), name) < 0) {
+		free(f);
+		(void)err_set(err, ENOMEM, "cannot start the operation: out of memory");
+		return NULL;
+	}
+	f->manager = m;
+	if (op_new(m->ops, kind, name, NULL, &f->op, err) < 0) {
+		free(f);
+		return NULL;
+	}
+	return f;
+}
+
+/* --- coming ---------------------------------------------------------------------------------- */
+
+static void on_named(void *arg, const struct err *err)
+{
+	struct image_flow *f = arg;
+	struct inst_manager *m = f->manager;
+	struct err why = ERR_INIT;
+	json_t *result = f->result;
+
+	f->result = NULL;
+	if (m->is_closing) {
+		json_decref(result);
+		flow_free(f);
+		return;
+	}
+	if (!err && catalog_add_image(&m->catalog, f->image, &why) >= 0)
+		f->image = NULL;
+	else if (err)
+		why = *err;
+	op_end(f->op, NULL, why.code ? &why : NULL, result);
+	flow_free(f);
+}
+
+static void fail(struct image_flow *f, const char *code, const struct err *err)
+{
+	op_finish(f->manager, f->op, NULL, code, err, NULL);
+	flow_free(f);
+}
+
+static int read_image(struct image_flow *f, json_t *result, struct err *err)
+{
+	const char *digest = json_string_value(json_object_get(result, "digest"));
+	struct inst_manager *m = f->manager;
+	struct inst_image *known;
+	int r;
+
+	if (!digest || !str_is_digest(digest))
+		return err_set(err, EBADMSG, "the job gave no digest");
+	f->image = calloc(1, sizeof(*f->image));
+	if (!f->image)
+		return err_set(err, ENOMEM, "cannot add the image: out of memory");
+	memcpy(f->image->name, f->name, sizeof(f->image->name));
+	(void)str_copy(f->image->digest, sizeof(f->image->digest), digest);
+	f->image->created = now_seconds();
+	r = img_store_manifest(m->images, digest, &f->image->manifest, err);
+	if (r < 0)
+		return r;
+	known = catalog_image(&m->catalog, f->name);
+	if (known && !str_eq(known->digest, digest)) {
+		(void)err_set(err, EEXIST, "image '%s' exists with other content (sha256 %.12s)",
+			      f->name, known->digest);
+		return err_hint(err, "delete it first, or import under another name");
+	}
+	for (size_t i = 0; i < m->n_insts; i++)
+		f->image->instances += str_eq(m->insts[i]->digest, digest);
+	return known ? 1 : 0;
+}
+
+static void on_unpacked(void *arg, const char *code, const struct err *job_err, json_t *result)
+{
+	struct image_flow *f = arg;
+	struct store_txn *t;
+	struct err err = ERR_INIT;
+	int r;
+
+	if (job_err) {
+		fail(f, code, job_err);
+		return;
+	}
+	r = read_image(f, result, &err);
+	if (r < 0) {
+		fail(f, NULL, &err);
+		return;
+	}
+	f->result = json_incref(result);
+	(void)json_object_set_new(f->result, "name", json_string(f->name));
+	if (r == 1) {
+		/* The same again. */
+		op_finish(f->manager, f->op, NULL, NULL, NULL, take_ptr(f->result));
+		flow_free(f);
+		return;
+	}
+	t = store_txn_new(f->manager->store);
+	db_put_image(t, f->image);
+	db_end_op(t, f->op->id, NULL, NULL, f->result);
+	if (store_submit(t, on_named, f, &err) < 0)
+		on_named(f, &err);
+}
+
+static void on_progress(void *arg, const char *what, uint64_t done, uint64_t total)
+{
+	struct image_flow *f = arg;
+
+	op_progress(f->op, what, done, total);
+}
+
+static void on_flow_begun(void *arg, const struct err *err)
+{
+	struct op *op = arg;
+
+	op_committed(op, err);
+}
+
+/* The job runs while its operation is being written: an operation that could not be written has
+ * ended by then, and the image is just there. */
+static int begin(struct image_flow *f, const struct job_spec *job, struct err *err)
+{
+	struct inst_manager *m = f->manager;
+	struct store_txn *t = store_txn_new(m->store);
+	int r;
+
+	db_add_op(t, f->op);
+	r = store_submit(t, on_flow_begun, f->op, err);
+	if (r < 0) {
+		op_committed(f->op, err);
+		flow_free(f);
+		return r;
+	}
+	m->image_op = f->op;
+	r = job_start(m->jobs, job, &f->job, err);
+	if (r < 0)
+		fail(f, NULL, err);
+	return r;
+}
+
+static int check_new(const struct inst_manager *m, const char *name, struct err *err)
+{
+	int r = inst_check_ready(m, err);
+
+	if (r < 0)
+		return r;
+	if (!name || !str_is_name(name) || strlen(name) >= SPEC_NAME_TEXT) {
+		(void)err_set(err, EINVAL, "'%s' is no name for an image", name ? name : "");
+		return err_hint(err, "use 1 to 63 of a-z, 0-9, '-' and '.'");
+	}
+	if (m->image_op)
+		return err_set(err, EBUSY, "operation %s (%s %s) is under way: one image at a time",
+			       m->image_op->id, op_kind_name(m->image_op->kind),
+			       m->image_op->target);
+	return 0;
+}
+
+static void on_import_ended(void *arg, struct op *op)
+{
+	(void)op;
+	job_release(arg);
+}
+
+int inst_image_import(struct inst_manager *m, const char *name, const char *expect_digest,
+		      uint64_t size, struct op **ret, struct job **ret_job, struct err *err)
+{
+	char base[NUM_TEXT], bytes[NUM_TEXT];
+	const char *argv[12] = {"import", "--pool", m->host->pool, "--range-base", base};
+	struct job_spec job = {.argv = argv,
+			       .flags = JOB_STDIN | JOB_IMMEDIATE,
+			       .timeout_usec = IMPORT_LIMIT,
+			       .progress = on_progress,
+			       .done = on_unpacked};
+	struct image_flow *f;
+	size_t n = 5;
+	int r = check_new(m, name, err);
+
+	if (r < 0)
+		return r;
+	if (expect_digest && !str_is_digest(expect_digest))
+		return err_set(err, EINVAL, "the digest must be 64 lower-case hex digits");
+	(void)str_fmt(base, sizeof(base), "%u", alloc_ranges_base(m->ranges, 0));
+	if (expect_digest) {
+		argv[n++] = "--expect-digest";
+		argv[n++] = expect_digest;
+	}
+	if (size) {
+		(void)str_fmt(bytes, sizeof(bytes), "%llu", (unsigned long long)size);
+		argv[n++] = "--size";
+		argv[n++] = bytes;
+	}
+	f = flow_new(m, OP_IMAGE_IMPORT, name, err);
+	if (!f)
+		return err ? -err->code : -ENOMEM;
+	job.arg = f;
+	*ret = f->op;
+	r = begin(f, &job, err);
+	if (r < 0)
+		return r;
+	/* The caller may ask the job for its stdin until the operation has ended, which is later
+	 * than the end of the job. */
+	job_hold(f->job);
+	r = op_watch(f->op, OP_WHEN_ENDED, on_import_ended, f->job, NULL, err);
+	if (r < 0) {
+		job_release(f->job);
+		job_cancel(f->job);
+		return r;
+	}
+	*ret_job = f->job;
+	return 0;
+}
+
+int inst_image_build(struct inst_manager *m, const char *name, const char *release, struct op **ret,
+		     struct err *err)
+{
+	char base[NUM_TEXT];
+	const char *const argv[] = {"build", "--pool",	  m->host->pool, "--range-base",
+				    base,    "--release", release,	 NULL};
+	struct job_spec job = {.argv = argv,
+			       .flags = JOB_IMMEDIATE,
+			       .timeout_usec = IMPORT_LIMIT,
+			       .progress = on_progress,
+			       .done = on_unpacked};
+	struct image_flow *f;
+	int r = check_new(m, name, err);
+
+	if (r < 0)
+		return r;
+	if (!release || !str_is_name(release))
+		return err_set(err, EINVAL, "'%s' is no release", release ? release : "");
+	if (catalog_image(&m->catalog, name))
+		return err_set(err, EEXIST, "image '%s' exists already", name);
+	(void)str_fmt(base, sizeof(base), "%u", alloc_ranges_base(m->ranges, 0));
+	f = flow_new(m, OP_IMAGE_BUILD, name, err);
+	if (!f)
+		return err ? -err->code : -ENOMEM;
+	job.arg = f;
+	*ret = f->op;
+	return begin(f, &job, err);
+}
+
+/* --- going ----------------------------------------------------------------------------------- */
+
+static void on_image_removed(void *arg, const char *code, const struct err *err, json_t *result)
+{
+	struct image_flow *f = arg;
+
+	(void)result;
+	op_finish(f->manager, f->op, NULL, code, err, NULL);
+	flow_free(f);
+}
+
+static void on_name_dropped(void *arg, const struct err *err)
+{
+	struct image_flow *f = arg;
+	struct inst_manager *m = f->manager;
+	const char *argv[] = {"remove-image", "--pool", NULL, "--digest", f->image->digest, NULL};
+	const struct job_spec job = {
+		.argv = argv, .timeout_usec = REMOVE_LIMIT, .done = on_image_removed, .arg = f};
+	struct err why = ERR_INIT;
+
+	if (m->is_closing) {
+		flow_free(f);
+		return;
+	}
+	op_committed(f->op, err);
+	if (err) {
+		if (catalog_add_image(&m->catalog, f->image, &why) >= 0)
+			f->image = NULL;
+		flow_free(f);
+		return;
+	}
+	argv[2] = m->host->pool;
+	/* Another name may stand for the same files. */
+	if (catalog_image_by_digest(&m->catalog, f->image->digest)) {
+		on_image_removed(f, NULL, NULL, NULL);
+		return;
+	}
+	if (job_start(m->jobs, &job, NULL, &why) < 0)
+		on_image_removed(f, NULL, &why, NULL);
+}
+
+static int check_unused(const struct inst_manager *m, const struct inst_image *image,
+			struct err *err)
+{
+	unsigned names = 0;
+
+	for (size_t i = 0; i < m->catalog.n_images; i++)
+		names += str_eq(m->catalog.images[i]->digest, image->digest);
+	if (names > 1)
+		return 0;
+	for (size_t i = 0; i < m->n_insts; i++)
+		if (str_eq(m->insts[i]->digest, image->digest))
+			return err_set(err, EBUSY, "image '%s' is used by %u instance%s ('%s')",
+				       image->name, image->instances,
+				       image->instances == 1 ? "" : "s", m->insts[i]->full_name);
+	return 0;
+}
+
+int inst_image_delete(struct inst_manager *m, const char *name, struct op **ret, struct err *err)
+{
+	struct inst_image *image = catalog_image(&m->catalog, name);
+	struct image_flow *f;
+	struct store_txn *t;
+	int r = inst_check_ready(m, err);
+
+	if (r < 0)
+		return r;
+	if (!image)
+		return err_set(err, ENOENT, "there is no image '%s'", name);
+	r = check_unused(m, image, err);
+	if (r < 0)
+		return r;
+	f = flow_new(m, OP_IMAGE_DELETE, name, err);
+	if (!f)
+		return err ? -err->code : -ENOMEM;
+	f->image = malloc(sizeof(*f->image));
+	if (!f->image) {
+		r = err_set(err, ENOMEM, "cannot delete the image: out of memory");
+		op_committed(f->op, err);
+		flow_free(f);
+		return r;
+	}
+	*f->image = *image;
+	catalog_drop_image(&m->catalog, image);
+	*ret = f->op;
+	t = store_txn_new(m->store);
+	db_drop_image(t, name);
+	db_add_op(t, f->op);
+	r = store_submit(t, on_name_dropped, f, err);
+	if (r < 0)
+		on_name_dropped(f, err);
+	return r;
+}
+
+/* --- plans ----------------------------------------------------------------------------------- */
+
+struct plan_flow {
+	struct inst_manager *manager;
+	struct inst_plan *plan;
+	inst_done_fn done;
+	void *arg;
+};
+
+static void on_plan_added(void *arg, const struct err *err)
+{
+	struct plan_flow f = *(struct plan_flow *)arg;
+
+	free(arg);
+	if (f.manager->is_closing)
+		return;
+	/* An instance that was quick to use it fails for the same reason, a moment later. */
+	if (err && f.plan->instances == 0)
+		catalog_drop_plan(&f.manager->catalog, f.plan);
+	if (f.done)
+		f.done(f.arg, err);
+}
+
+/* 1 = the very same is there, 0 = new, -EEXIST = another of that name and version. */
+static int compare_plan(const struct inst_manager *m, const struct spec_plan *spec, struct err *err)
+{
+	const struct inst_plan *known = catalog_plan(&m->catalog, spec->name, spec->version);
+	_cleanup_json_ json_t *a = NULL;
+	_cleanup_json_ json_t *b = NULL;
+
+	if (!known)
+		return 0;
+	a = spec_plan_to_json(&known->spec);
+	b = spec_plan_to_json(spec);
+	if (!a || !b)
+		return err_set(err, ENOMEM, "cannot compare plans: out of memory");
+	if (json_equal(a, b))
+		return 1;
+	(void)err_set(err, EEXIST, "plan '%s@%llu' exists with other content", spec->name,
+		      (unsigned long long)spec->version);
+	return err_hint(err, "a plan is never changed: give the new one \"version\": %llu",
+			(unsigned long long)spec->version + 1);
+}
+
+int inst_plan_add(struct inst_manager *m, const struct spec_plan *spec, inst_done_fn done,
+		  void *arg, struct err *err)
+{
+	struct plan_flow *f;
+	struct store_txn *t;
+	int r = compare_plan(m, spec, err);
+
+	if (r < 0)
+		return r;
+	if (r == 1) {
+		if (done)
+			done(arg, NULL);
+		return 0;
+	}
+	f = calloc(1, sizeof(*f));
+	if (f)
+		f->plan = calloc(1, sizeof(*f->plan));
+	if (!f || !f->plan || json_rows_copy(&spec_plan_table, &f->plan->spec, spec) < 0) {
+		if (f)
+			free(f->plan);
+		free(f);
+		return err_set(err, ENOMEM, "cannot add the plan: out of memory");
+	}
+	f->manager = m;
+	f->done = done;
+	f->arg = arg;
+	f->plan->created = now_seconds();
+	r = catalog_add_plan(&m->catalog, f->plan, err);
+	if (r < 0) {
+		inst_plan_free(f->plan);
+		free(f);
+		return r;
+	}
+	t = store_txn_new(m->store);
+	db_add_plan(t, f->plan);
+	r = store_submit(t, on_plan_added, f, err);
+	if (r < 0) {
+		catalog_drop_plan(&m->catalog, f->plan);
+		free(f);
+	}
+	return r;
+}

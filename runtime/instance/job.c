@@ -1,0 +1,644 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Running jobs. A job dies with vpsd (parent death signal): what it was doing is then undone by
+ * recovery, and two of them never work on one instance. Its end is watched by a pidfd, so no signal
+ * handling of the program is involved.
+ */
+#include "runtime/instance/job.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "runtime/jobs/job.h"
+
+#define STDERR_TAIL 2048u
+#define KILL_AFTER_USEC (10 * UINT64_C(1000000))
+#define STDIN_PIPE_SIZE (1024 * 1024)
+
+enum job_state {
+	JOB_WAITING,
+	JOB_RUNNING,
+	JOB_ENDED, /* reaped; done() was called or is about to be */
+};
+
+struct job {
+	struct job_pool *pool;
+	struct job *prev, *next;
+	struct job_spec spec;
+	char *argv[INST_JOB_ARGS_MAX + 2]; /* program, words, NULL */
+	enum job_state state;
+	pid_t pid;
+	int pidfd, in, out, errs;
+	sd_event_source *on_exit, *on_out, *on_errs, *on_time;
+	bool is_held, is_gone;
+	bool is_cancelled, is_late, has_end, is_broken, exited;
+	int wstatus_code, wstatus_how; /* si_status, si_code */
+	struct job_line end;
+	struct err broken;
+	char line[JOB_LINE_MAX];
+	size_t line_len;
+	char tail[STDERR_TAIL];
+	size_t tail_len;
+};
+
+struct job_pool {
+	sd_event *event;
+	char *path;
+	struct job *first, *last;
+	unsigned n_running; /* without the immediate ones */
+	sd_event_source *on_turn;
+};
+
+static void close_fd(int *fd)
+{
+	cleanup_close(fd);
+	*fd = -1;
+}
+
+static void drop_source(sd_event_source **s)
+{
+	*s = sd_event_source_disable_unref(*s);
+}
+
+/* Out of the list, with nothing open; freed unless somebody still holds it. */
+static void job_free(struct job *j)
+{
+	struct job_pool *p = j->pool;
+
+	*(j->prev ? &j->prev->next : &p->first) = j->next;
+	*(j->next ? &j->next->prev : &p->last) = j->prev;
+	j->state = JOB_ENDED;
+	drop_source(&j->on_exit);
+	drop_source(&j->on_out);
+	drop_source(&j->on_errs);
+	drop_source(&j->on_time);
+	close_fd(&j->pidfd);
+	close_fd(&j->in);
+	close_fd(&j->out);
+	close_fd(&j->errs);
+	job_line_done(&j->end);
+	for (size_t i = 0; j->argv[i]; i++)
+		free(j->argv[i]);
+	j->is_gone = true;
+	if (!j->is_held)
+		free(j);
+}
+
+void job_hold(struct job *j)
+{
+	j->is_held = true;
+}
+
+void job_release(struct job *j)
+{
+	j->is_held = false;
+	if (j->is_gone)
+		free(j);
+}
+
+static void job_signal(const struct job *j, int signo)
+{
+	if (j->pidfd >= 0)
+		(void)syscall(SYS_pidfd_send_signal, j->pidfd, signo, NULL, 0);
+}
+
+/* --- the child: nothing but async-signal-safe calls, as the program has threads -------------- */
+
+static _Noreturn void job_child(const struct job *j, const char *path, int in, int out, int errs,
+				pid_t parent)
+{
+	static char *const env[] = {(char *)(uintptr_t) "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+				    (char *)(uintptr_t) "LC_ALL=C.UTF-8",
+				    (char *)(uintptr_t) "HOME=/root", NULL};
+	sigset_t none;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(1);
+	for (int s = 1; s < NSIG; s++)
+		(void)sigaction(s, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)setsid();
+	/* The three are above 2, see spawn(). */
+	if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(errs, 2) < 0 || chdir("/") < 0)
+		_exit(1);
+	(void)close_range(3, ~0u, 0);
+	execve(path, j->argv, env);
+	_exit(127);
+}
+
+/* --- output ---------------------------------------------------------------------------------- */
+
+static void job_settle(struct job *j);
+
+static void take_line(struct job *j, const char *line, size_t len)
+{
+	struct job_line l;
+	int r;
+
+	if (j->is_broken)
+		return;
+	if (j->has_end)
+		r = err_set(&j->broken, EBADMSG, "the job wrote more after its last line");
+	else
+		r = job_line_parse(line, len, &l, &j->broken);
+	if (r < 0) {
+		j->is_broken = true;
+		job_signal(j, SIGKILL);
+		return;
+	}
+	if (l.kind != JOB_LINE_PROGRESS) {
+		j->end = l;
+		j->has_end = true;
+		return;
+	}
+	if (j->spec.progress && !j->is_cancelled)
+		j->spec.progress(j->spec.arg, l.what, l.done, l.total);
+	job_line_done(&l);
+}
+
+static void take_output(struct job *j, const char *data, size_t len)
+{
+	if (j->spec.flags & JOB_STDOUT_RAW) {
+		if (j->spec.raw)
+			j->spec.raw(j->spec.arg, data, len);
+		return;
+	}
+	while (len > 0) {
+		const char *nl = memchr(data, '\n', len);
+		size_t n = nl ? (size_t)(nl - data) : len;
+
+		if (j->line_len + n >= sizeof(j->line)) {
+			if (!j->is_broken) {
+				j->is_broken = true;
+				(void)err_set(&j->broken, EBADMSG,
+					      "a line of the job is longer than %u bytes",
+					      JOB_LINE_MAX);
+				job_signal(j, SIGKILL);
+			}
+			j->line_len = 0;
+		} else {
+			memcpy(j->line + j->line_len, data, n);
+			j->line_len += n;
+			if (nl) {
+				take_line(j, j->line, j->line_len);
+				j->line_len = 0;
+			}
+		}
+		data += nl ? n + 1 : n;
+		len -= nl ? n + 1 : n;
+	}
+}
+
+static int on_out(sd_event_source *s, int fd, uint32_t revents, void *arg)
+{
+	struct job *j = arg;
+	char buf[16384];
+	ssize_t n = read(fd, buf, sizeof(buf));
+
+	(void)s;
+	(void)revents;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n > 0) {
+		take_output(j, buf, (size_t)n);
+		return 0;
+	}
+	drop_source(&j->on_out);
+	job_settle(j);
+	return 0;
+}
+
+static int on_errs(sd_event_source *s, int fd, uint32_t revents, void *arg)
+{
+	struct job *j = arg;
+	char buf[4096];
+	ssize_t n = read(fd, buf, sizeof(buf));
+	size_t keep;
+
+	(void)s;
+	(void)revents;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n <= 0) {
+		drop_source(&j->on_errs);
+		return 0;
+	}
+	/* The end is what explains a failure. */
+	if ((size_t)n >= sizeof(j->tail)) {
+		memcpy(j->tail, buf + (size_t)n - sizeof(j->tail), sizeof(j->tail));
+		j->tail_len = sizeof(j->tail);
+		return 0;
+	}
+	keep = sizeof(j->tail) - (size_t)n;
+	if (j->tail_len > keep) {
+		memmove(j->tail, j->tail + (j->tail_len - keep), keep);
+		j->tail_len = keep;
+	}
+	memcpy(j->tail + j->tail_len, buf, (size_t)n);
+	j->tail_len += (size_t)n;
+	return 0;
+}
+
+/* The last line of stderr that says something, escaped and cut. */
+static void last_words(const struct job *j, char *dst, size_t size)
+{
+	char line[200];
+	size_t end = j->tail_len, start, n;
+
+	while (end > 0 && (j->tail[end - 1] == '\n' || j->tail[end - 1] == ' '))
+		end--;
+	start = end;
+	while (start > 0 && j->tail[start - 1] != '\n')
+		start--;
+	n = end - start < sizeof(line) - 1 ? end - start : sizeof(line) - 1;
+	memcpy(line, j->tail + start, n);
+	line[n] = '\0';
+	str_escape(dst, size, line);
+}
+
+/* --- the end --------------------------------------------------------------------------------- */
+
+static void describe_death(const struct job *j, struct err *err)
+{
+	char words[300];
+
+	last_words(j, words, sizeof(words));
+	if (j->wstatus_how == CLD_EXITED)
+		(void)err_set(err, EIO, "the job '%s' ended with status %d and no result%s%s",
+			      j->argv[1], j->wstatus_code, *words ? ": " : "", words);
+	else
+		(void)err_set(err, EIO, "the job '%s' was killed by signal %d%s%s", j->argv[1],
+			      j->wstatus_code, *words ? ": " : "", words);
+}
+
+static void job_finish(struct job *j)
+{
+	struct job_spec spec = j->spec;
+	struct err err = ERR_INIT;
+	const char *code = NULL;
+
+	if (j->is_cancelled)
+		(void)err_set(&err, ECANCELED, "cancelled");
+	else if (j->is_late)
+		(void)err_set(&err, ETIMEDOUT, "the job '%s' took too long and was ended",
+			      j->argv[1]);
+	else if (j->is_broken)
+		err = j->broken;
+	else if (j->has_end && j->end.kind == JOB_LINE_ERROR) {
+		code = j->end.code;
+		err = j->end.err;
+	} else if (j->wstatus_how != CLD_EXITED || j->wstatus_code != 0 ||
+		   (!j->has_end && !(spec.flags & JOB_STDOUT_RAW)))
+		describe_death(j, &err);
+	if (err.code && !code)
+		code = j->is_cancelled ? "cancelled" : j->is_late ? "timeout" : "internal";
+	if (spec.done)
+		spec.done(spec.arg, code, err.code ? &err : NULL, err.code ? NULL : j->end.result);
+	job_free(j);
+}
+
+static void pool_next(struct job_pool *p);
+
+/* Done when the process is reaped and its output is read to the end. A grandchild that holds stdout
+ * open is not waited for. */
+static void job_settle(struct job *j)
+{
+	struct job_pool *p = j->pool;
+
+	if (!j->exited)
+		return;
+	if (j->on_out) {
+		char buf[16384];
+		ssize_t n;
+
+		while ((n = read(j->out, buf, sizeof(buf))) > 0)
+			take_output(j, buf, (size_t)n);
+		drop_source(&j->on_out);
+	}
+	if (j->on_errs)
+		(void)on_errs(NULL, j->errs, 0, j);
+	if (!(j->spec.flags & JOB_IMMEDIATE))
+		p->n_running--;
+	j->state = JOB_ENDED;
+	job_finish(j);
+	pool_next(p);
+}
+
+static int on_exit_fd(sd_event_source *s, int fd, uint32_t revents, void *arg)
+{
+	struct job *j = arg;
+	siginfo_t si = {0};
+
+	(void)s;
+	(void)revents;
+	if (waitid(P_PIDFD, (id_t)fd, &si, WEXITED | WNOHANG) < 0) {
+		if (errno == EINTR)
+			return 0;
+		/* Somebody else reaped it: the status is lost, the end is not. */
+		si.si_code = CLD_EXITED;
+		si.si_status = j->has_end && j->end.kind == JOB_LINE_RESULT ? 0 : 1;
+	} else if (si.si_pid == 0) {
+		return 0;
+	}
+	j->exited = true;
+	j->wstatus_how = si.si_code;
+	j->wstatus_code = si.si_status;
+	drop_source(&j->on_exit);
+	job_settle(j);
+	return 0;
+}
+
+static int on_time(sd_event_source *s, uint64_t usec, void *arg)
+{
+	struct job *j = arg;
+
+	(void)usec;
+	if (j->is_cancelled || j->is_late) {
+		job_signal(j, SIGKILL);
+		return 0;
+	}
+	j->is_late = true;
+	job_signal(j, SIGTERM);
+	(void)sd_event_source_set_time_relative(s, KILL_AFTER_USEC);
+	(void)sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+	return 0;
+}
+
+/* --- the start ------------------------------------------------------------------------------- */
+
+struct pipes {
+	int in[2], out[2], errs[2];
+};
+
+static void pipes_done(struct pipes *p)
+{
+	int *const all[] = {p->in, p->out, p->errs};
+
+	for (size_t i = 0; i < 3; i++) {
+		close_fd(&all[i][0]);
+		close_fd(&all[i][1]);
+	}
+}
+
+/* pipe2() above fd 2, so that the child's dup2() never meets its own source. */
+static int make_pipe(int fds[2], struct err *err)
+{
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return err_sys(err, "cannot make a pipe for a job");
+	for (size_t i = 0; i < 2; i++) {
+		int high;
+
+		if (fds[i] > 2)
+			continue;
+		high = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
+		if (high < 0)
+			return err_sys(err, "cannot make a pipe for a job");
+		close_fd(&fds[i]);
+		fds[i] = high;
+	}
+	return 0;
+}
+
+static int make_pipes(struct pipes *p, unsigned flags, struct err *err)
+{
+	int r = make_pipe(p->out, err);
+
+	if (r >= 0)
+		r = make_pipe(p->errs, err);
+	if (r >= 0)
+		r = make_pipe(p->in, err);
+	if (r < 0)
+		return r;
+	if (flags & JOB_STDIN) {
+		/* A bigger pipe keeps a fast upload from waking the loop for each page. */
+		(void)fcntl(p->in[1], F_SETPIPE_SZ, STDIN_PIPE_SIZE);
+		(void)fcntl(p->in[1], F_SETFL, O_NONBLOCK);
+	} else {
+		close_fd(&p->in[1]);
+	}
+	(void)fcntl(p->out[0], F_SETFL, O_NONBLOCK);
+	(void)fcntl(p->errs[0], F_SETFL, O_NONBLOCK);
+	return 0;
+}
+
+static int watch(struct job *j, struct err *err)
+{
+	sd_event *e = j->pool->event;
+	int r;
+
+	r = sd_event_add_io(e, &j->on_exit, j->pidfd, EPOLLIN, on_exit_fd, j);
+	if (r >= 0)
+		r = sd_event_add_io(e, &j->on_out, j->out, EPOLLIN, on_out, j);
+	if (r >= 0)
+		r = sd_event_add_io(e, &j->on_errs, j->errs, EPOLLIN, on_errs, j);
+	/* Output first: the line that ends it comes before the exit. */
+	if (r >= 0)
+		r = sd_event_source_set_priority(j->on_exit, SD_EVENT_PRIORITY_NORMAL + 10);
+	if (r >= 0)
+		r = sd_event_add_time_relative(e, &j->on_time, CLOCK_MONOTONIC,
+					       j->spec.timeout_usec ? j->spec.timeout_usec
+								    : UINT64_MAX / 4,
+					       0, on_time, j);
+	return r < 0 ? err_set_errno(err, -r, "cannot watch a job") : 0;
+}
+
+static int spawn(struct job *j, struct err *err)
+{
+	_cleanup_(pipes_done) struct pipes p = {{-1, -1}, {-1, -1}, {-1, -1}};
+	pid_t self = getpid();
+	int r = make_pipes(&p, j->spec.flags, err);
+
+	if (r < 0)
+		return r;
+	j->pid = fork();
+	if (j->pid < 0)
+		return err_sys(err, "cannot start a job");
+	if (j->pid == 0)
+		job_child(j, j->pool->path, p.in[0], p.out[1], p.errs[1], self);
+	j->pidfd = (int)syscall(SYS_pidfd_open, j->pid, 0);
+	if (j->pidfd < 0) {
+		r = err_sys(err, "cannot watch a job");
+		(void)kill(j->pid, SIGKILL);
+		(void)waitpid(j->pid, NULL, 0);
+		return r;
+	}
+	j->in = take_fd(&p.in[1]);
+	j->out = take_fd(&p.out[0]);
+	j->errs = take_fd(&p.errs[0]);
+	r = watch(j, err);
+	if (r < 0) {
+		job_signal(j, SIGKILL);
+		(void)waitpid(j->pid, NULL, 0);
+		return r;
+	}
+	j->state = JOB_RUNNING;
+	return 0;
+}
+
+/* Starts those whose turn has come. */
+static void pool_next(struct job_pool *p)
+{
+	struct job *j = p->first;
+
+	while (j && p->n_running < INST_JOBS_MAX) {
+		if (j->state != JOB_WAITING) {
+			j = j->next;
+			continue;
+		}
+		p->n_running++;
+		if (!j->is_cancelled && spawn(j, &j->broken) >= 0) {
+			j = j->next;
+			continue;
+		}
+		p->n_running--;
+		j->is_broken = true;
+		j->state = JOB_ENDED;
+		job_finish(j);
+		/* The list may have changed. */
+		j = p->first;
+	}
+}
+
+static int on_turn(sd_event_source *s, void *arg)
+{
+	struct job_pool *p = arg;
+
+	(void)s;
+	pool_next(p);
+	return 0;
+}
+
+static void pool_wake(struct job_pool *p)
+{
+	(void)sd_event_source_set_enabled(p->on_turn, SD_EVENT_ONESHOT);
+}
+
+int job_pool_new(sd_event *event, const char *path, struct job_pool **ret, struct err *err)
+{
+	struct job_pool *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return err_set(err, ENOMEM, "cannot make a pool of jobs: out of memory");
+	p->event = sd_event_ref(event);
+	p->path = strdup(path);
+	r = p->path ? sd_event_add_defer(event, &p->on_turn, on_turn, p) : -ENOMEM;
+	if (r >= 0)
+		r = sd_event_source_set_enabled(p->on_turn, SD_EVENT_OFF);
+	if (r < 0) {
+		job_pool_free(p);
+		return err_set_errno(err, -r, "cannot make a pool of jobs");
+	}
+	*ret = p;
+	return 0;
+}
+
+void job_pool_free(struct job_pool *p)
+{
+	if (!p)
+		return;
+	while (p->first)
+		job_abandon(p->first);
+	drop_source(&p->on_turn);
+	sd_event_unref(p->event);
+	free(p->path);
+	free(p);
+}
+
+static int copy_words(struct job *j, const struct job_spec *spec)
+{
+	size_t n = 0;
+
+	j->argv[0] = strdup(j->pool->path);
+	if (!j->argv[0])
+		return -ENOMEM;
+	for (; spec->argv[n]; n++) {
+		if (n >= INST_JOB_ARGS_MAX)
+			return -E2BIG;
+		j->argv[n + 1] = strdup(spec->argv[n]);
+		if (!j->argv[n + 1])
+			return -ENOMEM;
+	}
+	return n > 0 ? 0 : -EINVAL;
+}
+
+int job_start(struct job_pool *p, const struct job_spec *spec, struct job **ret_job,
+	      struct err *err)
+{
+	struct job *j = calloc(1, sizeof(*j));
+	int r;
+
+	if (!j)
+		return err_set(err, ENOMEM, "cannot start a job: out of memory");
+	j->pool = p;
+	j->spec = *spec;
+	j->spec.argv = NULL;
+	j->pidfd = j->in = j->out = j->errs = -1;
+	j->prev = p->last;
+	*(p->last ? &p->last->next : &p->first) = j;
+	p->last = j;
+	r = copy_words(j, spec);
+	if (r < 0) {
+		job_free(j);
+		return err_set_errno(err, -r, "cannot start a job");
+	}
+	if (spec->flags & JOB_IMMEDIATE) {
+		r = spawn(j, err);
+		if (r < 0) {
+			job_free(j);
+			return r;
+		}
+	} else {
+		pool_wake(p);
+	}
+	if (ret_job)
+		*ret_job = j;
+	return 0;
+}
+
+void job_cancel(struct job *j)
+{
+	if (j->is_cancelled || j->state == JOB_ENDED)
+		return;
+	j->is_cancelled = true;
+	if (j->state == JOB_WAITING) {
+		pool_wake(j->pool);
+		return;
+	}
+	job_signal(j, SIGTERM);
+	(void)sd_event_source_set_time_relative(j->on_time, KILL_AFTER_USEC);
+	(void)sd_event_source_set_enabled(j->on_time, SD_EVENT_ONESHOT);
+}
+
+void job_abandon(struct job *j)
+{
+	if (j->state == JOB_RUNNING) {
+		job_signal(j, SIGKILL);
+		(void)waitpid(j->pid, NULL, 0);
+		if (!(j->spec.flags & JOB_IMMEDIATE))
+			j->pool->n_running--;
+	}
+	job_free(j);
+}
+
+int job_stdin(const struct job *j)
+{
+	return j->in;
+}
+
+void job_stdin_close(struct job *j)
+{
+	close_fd(&j->in);
+}

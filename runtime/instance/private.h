@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this folder share and nobody else sees. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "cgroups/devices.h"
+#include "runtime/instance/admission.h"
+#include "runtime/instance/alloc.h"
+#include "runtime/instance/manager.h"
+#include "runtime/instance/policy.h"
+#include "runtime/instance/store.h"
+#include "runtime/keeper/client.h"
+
+#define USEC_PER_MSEC UINT64_C(1000)
+#define USEC_PER_SEC UINT64_C(1000000)
+#define SUPPORT_MAX 24
+#define DEVICE_SETS 4 /* combinations of enum cg_device_features */
+
+struct inst_wait {
+	struct inst *inst;
+	enum inst_state state;
+	inst_wait_fn fn;
+	void *arg;
+	struct inst_wait *prev, *next;
+};
+
+/* A cgroup of an exec session that may still be there. */
+struct inst_session {
+	struct cg_session cg;
+	uint64_t serial;
+	bool is_pending; /* nobody may live in it yet */
+	struct inst_session *next;
+};
+
+struct inst_change;
+
+struct inst_private {
+	struct cg_instance cg; /* open while a guest lives or is about to */
+	struct cg_stats_reader reader;
+	bool has_reader;
+	struct cg_stats stats;
+	uint64_t stats_at; /* usec, monotonic; 0 = never */
+
+	struct inst_wait *waits;
+	struct inst_session *sessions;
+	char hostname_done[256]; /* the name that stands in its files */
+
+	/* One timer: time limit of a stop, a retry, waiting for a cgroup to be empty. */
+	sd_event_source *timer;
+	void (*on_timer)(struct inst *i);
+	uint64_t cleanup_delay, cleanup_until; /* usec */
+
+	bool is_asked;	    /* the end of this boot was asked for */
+	bool is_failed;	    /* given up, as the database has it */
+	bool is_own_start;  /* the start under way is ours, nobody asked for it */
+	bool is_unknown;    /* the keeper was lost during the launch */
+	bool is_restarting; /* loaded: a restart was interrupted */
+	bool has_loaded_op; /* i->op is of an earlier vpsd */
+	bool force;	    /* of the stop under way */
+	uint64_t timeout;   /* usec, of the stop under way */
+	uint64_t exit_boot;
+	/* An end that came while an operation was being written. */
+	bool has_exit;
+	enum keeper_exit exit_how;
+	uint32_t exit_status;
+	struct policy_verdict verdict; /* on the end that is being recorded */
+	void (*after_clean)(struct inst *i);
+	bool is_claimed;	    /* recovery goes on with the loaded operation */
+	struct inst_change *change; /* what a change replaced, until it is written */
+	bool is_queued;		    /* its start came from the queue of starts */
+
+	/* What goes on when the guest is gone and that is recorded; NULL = policy decides. */
+	void (*after_down)(struct inst *i);
+	/* What goes on when the guest runs (err NULL) or did not start. */
+	void (*after_up)(struct inst *i, const struct err *err);
+	/* What failed, while the undoing goes on. */
+	struct err why;
+	char why_code[32];
+};
+
+/* Everything with a keeper: keeper_link.c. */
+struct keeper_link {
+	struct keeper_client *client; /* NULL = not connected */
+	sd_event_source *io, *timer, *child;
+	pid_t pid;	  /* as it said; 0 = not yet */
+	pid_t spawned;	  /* our child, to be reaped */
+	int spawned_fd;	  /* its pidfd; -1 = none */
+	uint64_t delay;	  /* usec, of the next try */
+	bool is_speaking; /* it said HELLO */
+	bool is_listed;	  /* the recovery on this connection is done */
+	bool was_started; /* spawned since the last success */
+	unsigned tries;
+};
+
+struct inst_change;
+struct recover_collect;
+
+struct inst_manager {
+	sd_event *event;
+	const struct spec_host *host;
+	struct store *store;
+	char *keeper_path, *keeper_socket, *seccomp_path;
+	struct cg_root cg;
+	struct img_store *images;
+	struct job_pool *jobs;
+	struct op_ring *ops;
+	struct catalog catalog;
+	struct alloc_ranges *ranges;
+	struct inst **insts; /* sorted by full name */
+	size_t n_insts;
+	struct admission_host machine;
+	struct admission_load load; /* of all instances */
+	int run_fd;		    /* the run directory */
+	int log_fd;		    /* "log" in the state directory */
+	char boot_id[37];
+	bool is_new_boot;
+	int seccomp; /* memfd; -1 = not compiled yet */
+	struct sbuf seccomp_text;
+	int devices[DEVICE_SETS]; /* program fds by features; -1 = not loaded */
+	bool has_device_error;	  /* told once */
+	struct spec_support support[SUPPORT_MAX];
+	struct keeper_link keeper;
+	struct recover_collect *collect; /* a listing under way */
+	bool is_ready, is_closing;
+	void (*ready)(void *arg, const struct err *err);
+	void *ready_arg;
+	inst_event_fn on_event;
+	void *on_event_arg;
+	uint64_t session_serial;
+	struct op *image_op; /* import or build under way */
+	size_t n_starting;   /* starts of the queue that are under way */
+	char (*start_queue)[ID_TEXT];
+	size_t n_queue, queue_at;
+};
+
+/* --- manager.c ----------------------------------------------------------------------------- */
+
+uint64_t now_usec(void);    /* monotonic */
+uint64_t now_seconds(void); /* since the epoch */
+/* A new instance without tenant and plan, not in the registry. */
+struct inst *inst_new(struct inst_manager *m);
+void inst_free(struct inst *i);
+/* Puts it in: tenant, plan, spec, effective are filled. Counts it in the sums. */
+int inst_register(struct inst *i, struct err *err);
+/* Takes it out, frees its id range and itself, and tells waiters. */
+void inst_unregister(struct inst *i);
+struct admission_load inst_tenant_load(const struct inst_manager *m, const struct inst_tenant *t);
+/* Changes the state: waiters, hook, log. */
+void inst_set_state(struct inst *i, enum inst_state state);
+void inst_event(struct inst *i, const char *what);
+/* -EAGAIN while the manager or its keeper is not ready; -EBUSY while an operation is pending. */
+int inst_check_ready(const struct inst_manager *m, struct err *err);
+int inst_check_idle(const struct inst *i, const char *verb, struct err *err);
+void inst_timer_set(struct inst *i, uint64_t usec, void (*fn)(struct inst *i));
+void inst_timer_clear(struct inst *i);
+/* Refuses what the host cannot enforce and does not tolerate. */
+int inst_check_support(const struct inst_manager *m, const struct spec_plan *plan,
+		       const struct spec_instance *spec, const struct spec_tenant *tenant,
+		       struct err *err);
+
+/* --- db.c: rows of this folder ------------------------------------------------------------- */
+
+int db_load(struct inst_manager *m, struct err *err);
+void db_add_op(struct store_txn *t, const struct op *op);
+void db_end_op(struct store_txn *t, const char *id, const char *code, const struct err *err,
+	       const json_t *result);
+void db_add_inst(struct store_txn *t, const struct inst *i);
+void db_put_inst(struct store_txn *t, const struct inst *i);
+void db_drop_inst(struct store_txn *t, const struct inst *i);
+void db_add_plan(struct store_txn *t, const struct inst_plan *p);
+void db_put_tenant(struct store_txn *t, const struct inst_tenant *tn);
+void db_put_image(struct store_txn *t, const struct inst_image *img);
+void db_drop_image(struct store_txn *t, const char *name);
+
+/* --- flow.c: operations and their transactions --------------------------------------------- */
+
+/* Submits t and calls next when it is durable (err NULL) or failed. Consumes t. A failure to
+ * submit is reported to next as well, from within. */
+void inst_commit(struct inst *i, struct store_txn *t,
+		 void (*next)(struct inst *i, const struct err *err));
+/* Starts an operation: its row and t are one transaction, then next. When that fails the operation
+ * has ended, i->op is NULL, and next is called with the error. */
+int inst_begin(struct inst *i, enum op_kind kind, void (*next)(struct inst *i, const struct err *),
+	       struct op **ret, struct err *err);
+/* The end of i->op, with the row of the instance: durable first, then told. Takes result. */
+void inst_finish(struct inst *i, const char *code, const struct err *err, json_t *result);
+/* The same for an operation without an instance. */
+void op_finish(struct inst_manager *m, struct op *op, struct store_txn *t, const char *code,
+	       const struct err *err, json_t *result);
+/* Writes the row of the instance; a failure is logged. */
+void inst_save(struct inst *i);
+
+/* --- boot.c, down.c ------------------------------------------------------------------------ */
+
+/* Counts the boot, writes it, launches. i->op is set and after_up says what comes then. */
+void inst_boot(struct inst *i);
+/* A guest runs: from a launch, a listing or an adoption. Takes the fds. */
+void inst_is_running(struct inst *i, uint64_t boot, pid_t pid, uint64_t start, int pidfd,
+		     int console);
+/* The launch that was under way did not happen, or failed. */
+void inst_boot_failed(struct inst *i, const struct err *err);
+/* Starts it by itself, with an operation of its own. */
+void inst_start_own(struct inst *i);
+void inst_retry_later(struct inst *i, uint32_t seconds);
+/* Puts it in the queue of starts at vpsd's start (bounded parallelism). */
+void inst_queue_start(struct inst *i);
+void inst_queue_next(struct inst_manager *m);
+
+/* The keeper (or recovery) says that the guest of this boot ended. */
+void inst_exited(struct inst *i, uint64_t boot, enum keeper_exit how, uint32_t status);
+/* Ends the guest: state stopping, signal, time limit, kill. i->op and after_down are set. */
+void inst_take_down(struct inst *i);
+/* Removes the cgroup, waiting for its processes to be gone, then calls next. */
+void inst_clean_cgroup(struct inst *i, void (*next)(struct inst *i));
+void inst_close_guest(struct inst *i);
+int inst_open_log(const struct inst *i, bool make, struct err *err);
+/* Go on with a stop or a restart that was interrupted: the guest still runs. */
+void inst_restart_again(struct inst *i);
+bool inst_resume_down(struct inst *i);
+void inst_stop_again(struct inst *i);
+/* after_up of starts that somebody asked for. */
+void inst_start_done(struct inst *i, const struct err *err);
+/* Deletion from the point where the guest is gone; also to finish an interrupted one. */
+void inst_delete_rest(struct inst *i);
+void inst_create_undo(struct inst *i, const char *code, const struct err *err);
+
+/* --- others -------------------------------------------------------------------------------- */
+
+void inst_limits_of(const struct inst *i, struct cg_limits *ret);
+void inst_tenant_limits_of(const struct inst_tenant *t, struct cg_limits *ret);
+void inst_sessions_done(struct inst *i);
+void inst_change_free(struct inst_change *c);
+int seccomp_start(struct inst_manager *m, struct err *err);
+void keeper_link_start(struct inst_manager *m);
+void keeper_link_stop(struct inst_manager *m);
+/* Asks to be called when records can be sent; after each request. */
+void keeper_link_poke(struct inst_manager *m);
+void recover_start(struct inst_manager *m);
+void recover_drop(struct inst_manager *m);
+/* Called by the parts of the start that go side by side. */
+void manager_start_step(struct inst_manager *m, const struct err *err);
+/* The signal that asks an init to shut down, by the set of signals it handles (bit N - 1). */
+int stop_signal_choose(uint64_t handled);

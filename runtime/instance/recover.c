@@ -1,0 +1,628 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Recovery, the acting half: on each new connection to a keeper, what it knows is listed and
+ * compared with the database and the kernel (recover_plan.c), and the difference is carried out.
+ * Guests that run are never touched for it.
+ */
+#include "runtime/instance/recover.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/pidref.h"
+#include "base/str.h"
+#include "runtime/instance/private.h"
+
+#define STRAY_WAIT_MS 2000
+#define REMOVE_LIMIT (3600 * USEC_PER_SEC)
+#define STATE_MAX 1024
+
+struct found_cgroup {
+	char tenant_id[ID_TEXT];
+	char id[ID_TEXT];
+	bool populated;
+};
+
+struct found_state {
+	char id[ID_TEXT];
+	uint64_t boot;
+	struct pidref process;
+};
+
+struct recover_collect {
+	struct keeper_item *guests; /* fds owned */
+	size_t n_guests;
+	struct found_cgroup *cgroups;
+	size_t n_cgroups;
+	struct found_state *states;
+	size_t n_states;
+	char (*dirs)[ID_TEXT];
+	size_t n_dirs;
+	bool is_short; /* memory ran out: nothing may be taken for a stray */
+};
+
+void recover_drop(struct inst_manager *m)
+{
+	struct recover_collect *c = m->collect;
+
+	if (!c)
+		return;
+	m->collect = NULL;
+	for (size_t i = 0; i < c->n_guests; i++) {
+		cleanup_close(&c->guests[i].pidfd);
+		cleanup_close(&c->guests[i].console);
+	}
+	for (size_t i = 0; i < c->n_states; i++)
+		pidref_done(&c->states[i].process);
+	free(c->guests);
+	free(c->cgroups);
+	free(c->states);
+	free(c->dirs);
+	free(c);
+}
+
+/* --- looking --------------------------------------------------------------------------------- */
+
+/* One more zeroed item at the end of an array; NULL when memory is short. */
+static void *append(void *items, size_t n, size_t size, void **ret_items)
+{
+	char *grown = realloc(items, (n + 1) * size);
+
+	if (!grown)
+		return NULL;
+	*ret_items = grown;
+	return memset(grown + n * size, 0, size);
+}
+
+static void on_item(void *userdata, struct keeper_item *item)
+{
+	struct inst_manager *m = userdata;
+	struct recover_collect *c = m->collect;
+	void *items = NULL;
+	struct keeper_item *new;
+
+	if (!c)
+		return;
+	new = append(c->guests, c->n_guests, sizeof(*new), &items);
+	if (!new) {
+		c->is_short = true;
+		return;
+	}
+	c->guests = items;
+	c->n_guests++;
+	new->guest = item->guest;
+	new->pidfd = take_fd(&item->pidfd);
+	new->console = take_fd(&item->console);
+}
+
+static int on_cgroup(void *arg, const struct cg_found *f, struct err *err)
+{
+	struct recover_collect *c = arg;
+	void *items = NULL;
+	struct found_cgroup *new;
+
+	if (!f->valid) {
+		log_warning("a cgroup that is none of ours lies in our tree: %s",
+			    f->id ? f->id : f->tenant_id);
+		return 0;
+	}
+	if (!f->id)
+		return 0;
+	new = append(c->cgroups, c->n_cgroups, sizeof(*new), &items);
+	if (!new)
+		return err_set(err, ENOMEM, "cannot list cgroups: out of memory");
+	c->cgroups = items;
+	c->n_cgroups++;
+	(void)str_copy(new->tenant_id, sizeof(new->tenant_id), f->tenant_id);
+	(void)str_copy(new->id, sizeof(new->id), f->id);
+	new->populated = f->populated;
+	return 0;
+}
+
+/* A process of an instance that is known again: the same pid, start time and boot of the host. */
+static int read_state(const struct inst_manager *m, const char *id, struct found_state *ret)
+{
+	_cleanup_problems_ struct problems *problems = problems_new();
+	const struct json_where w = {.file = "state.json", .path = "", .problems = problems};
+	_cleanup_free_ char *text = NULL;
+	_cleanup_json_ json_t *doc = NULL;
+	_cleanup_close_ int dir = -1;
+	json_int_t boot, pid, start;
+	size_t len;
+
+	dir = path_open_beneath(m->run_fd, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, NULL);
+	if (dir < 0 || !problems ||
+	    file_read_at(dir, "state.json", STATE_MAX, &text, &len, NULL) < 0 ||
+	    json_text_load(text, len, STATE_MAX, &w, &doc) < 0)
+		return -ENOENT;
+	boot = json_integer_value(json_object_get(doc, "boot"));
+	pid = json_integer_value(json_object_get(doc, "pid"));
+	start = json_integer_value(json_object_get(doc, "start"));
+	if (boot <= 0 || pid <= 1 || pid > INT32_MAX || start <= 0 ||
+	    !str_eq(json_string_value(json_object_get(doc, "boot_id")), m->boot_id))
+		return -ENOENT;
+	(void)str_copy(ret->id, sizeof(ret->id), id);
+	ret->boot = (uint64_t)boot;
+	return pidref_open_checked((pid_t)pid, (uint64_t)start, &ret->process, NULL);
+}
+
+static int look(struct inst_manager *m, struct recover_collect *c, struct err *err)
+{
+	int r;
+
+	r = cg_walk(&m->cg, on_cgroup, c, err);
+	if (r >= 0)
+		r = img_instance_list(m->images, &c->dirs, &c->n_dirs, err);
+	if (r < 0)
+		return r;
+	c->states = calloc(m->n_insts + 1, sizeof(*c->states));
+	if (!c->states || c->is_short)
+		return err_set(err, ENOMEM, "cannot look around: out of memory");
+	for (size_t i = 0; i < m->n_insts; i++) {
+		struct found_state *s = &c->states[c->n_states];
+
+		s->process = PIDREF_INIT;
+		if (read_state(m, m->insts[i]->id, s) >= 0)
+			c->n_states++;
+	}
+	return 0;
+}
+
+/* --- acting: guests -------------------------------------------------------------------------- */
+
+/* The cgroup of a guest that was found running: opened, and its limits said again, since the
+ * database may have a change that vpsd did not live to apply. */
+static void take_cgroup(struct inst *i)
+{
+	struct inst_manager *m = i->manager;
+	struct cg_limits limits;
+	struct err err = ERR_INIT;
+
+	if (i->p->cg.fd >= 0)
+		return;
+	if (cg_instance_open(&m->cg, i->tenant->id, i->id, &i->p->cg, &err) < 0) {
+		log_error("%s: runs without its cgroup: %s", i->full_name, err_text(&err));
+		return;
+	}
+	inst_limits_of(i, &limits);
+	if (cg_instance_apply(&m->cg, &i->p->cg, &limits, 0, i->limits, &err) < 0)
+		log_warning("%s: cannot renew its limits: %s", i->full_name, err_text(&err));
+	else
+		i->has_limits = true;
+	i->has_device_fence = cg_devices_is_attached(i->p->cg.fd, NULL) > 0;
+}
+
+static void act_keep(struct inst *i, struct keeper_item *g)
+{
+	take_cgroup(i);
+	inst_is_running(i, g->guest.boot, (pid_t)g->guest.pid, g->guest.start, take_fd(&g->pidfd),
+			take_fd(&g->console));
+	if (g->guest.ready && i->state == INST_RUNNING)
+		inst_set_state(i, INST_READY);
+}
+
+static void on_adopted(void *userdata, struct keeper_reply *reply, const struct err *err)
+{
+	struct inst *i = userdata;
+
+	(void)reply;
+	if (!err || i->manager->is_closing || err->code == EPIPE)
+		return;
+	if (err->code == ESRCH)
+		inst_exited(i, i->boot, KEEPER_EXIT_UNKNOWN, 0);
+	else
+		log_error("%s: the keeper cannot take it: %s", i->full_name, err_text(err));
+}
+
+static void act_adopt(struct inst *i, struct found_state *s)
+{
+	struct inst_manager *m = i->manager;
+	_cleanup_close_ int log_dir = -1;
+	struct err err = ERR_INIT;
+	struct keeper_adopt a = {.id = i->id,
+				 .boot = s->boot,
+				 .pid = (uint32_t)s->process.pid,
+				 .start = s->process.start,
+				 .log_max = m->host->console_log};
+
+	take_cgroup(i);
+	/* systemd inside said that it is ready to a keeper that is gone. */
+	inst_is_running(i, s->boot, s->process.pid, s->process.start, take_fd(&s->process.fd), -1);
+	log_info("%s: adopted, pid %d", i->full_name, (int)i->pid);
+	log_dir = inst_open_log(i, true, &err);
+	a.log_dir = log_dir;
+	a.console = i->console;
+	if (log_dir < 0 ||
+	    keeper_client_adopt(m->keeper.client, &a,
+				(struct keeper_call){.done = on_adopted, .userdata = i}, &err) < 0)
+		log_error("%s: cannot be given to the keeper: %s", i->full_name, err_text(&err));
+	keeper_link_poke(m);
+}
+
+static void act_exited(struct inst *i, const struct keeper_item *g)
+{
+	if (!inst_is_up(i))
+		i->boot = g->guest.boot;
+	(void)inst_resume_down(i);
+	inst_exited(i, g->guest.boot, (enum keeper_exit)g->guest.how, g->guest.status);
+}
+
+static void act_lost(struct inst *i)
+{
+	struct err err = ERR_INIT;
+
+	if (i->p->is_unknown) {
+		(void)err_set(&err, EPIPE, "the keeper was lost while '%s' was starting",
+			      i->full_name);
+		inst_boot_failed(i, &err);
+		return;
+	}
+	if (inst_is_up(i)) {
+		inst_exited(i, i->boot, KEEPER_EXIT_UNKNOWN, 0);
+		return;
+	}
+	if (i->op && !i->p->has_loaded_op)
+		return;
+	i->p->exit_boot = i->boot;
+	i->last_exit = KEEPER_EXIT_UNKNOWN;
+	inst_save(i);
+}
+
+/* --- acting: strays -------------------------------------------------------------------------- */
+
+static void act_kill_cgroup(struct inst_manager *m, const char *tenant_id, const char *id)
+{
+	struct inst *i = inst_find_by_id(m, id);
+	struct err err = ERR_INIT;
+
+	/* A guest that is on its way up or down in this very vpsd cleans up by itself. */
+	if (i && (inst_is_up(i) || i->p->is_unknown || i->p->after_clean ||
+		  (i->op && !i->p->has_loaded_op)))
+		return;
+	log_warning("removing the cgroup %s/%s%s%s", tenant_id, id, i ? " of " : " of nobody",
+		    i ? i->full_name : "");
+	if (cg_instance_remove(&m->cg, tenant_id, id, CG_REMOVE_KILL, STRAY_WAIT_MS, &err) < 0)
+		log_error("cannot remove the cgroup %s/%s: %s", tenant_id, id, err_text(&err));
+}
+
+static void on_dir_removed(void *arg, const char *code, const struct err *err, json_t *result)
+{
+	(void)arg;
+	(void)code;
+	(void)result;
+	if (err)
+		log_error("cannot remove the directory of an instance: %s", err_text(err));
+}
+
+static void act_remove_dir(struct inst_manager *m, const char *id)
+{
+	const char *const argv[] = {"remove-instance", "--pool", m->host->pool, "--id", id, NULL};
+	const struct job_spec job = {
+		.argv = argv, .timeout_usec = REMOVE_LIMIT, .done = on_dir_removed};
+	struct err err = ERR_INIT;
+
+	log_warning("removing the files of %s, which is no instance", id);
+	if (job_start(m->jobs, &job, NULL, &err) < 0)
+		on_dir_removed(NULL, NULL, &err, NULL);
+}
+
+/* Directories of nobody in the run and the log directory. */
+static void sweep_dir(struct inst_manager *m, int dirfd)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *e;
+
+	if (!d) {
+		cleanup_close(&fd);
+		return;
+	}
+	while ((e = readdir(d))) {
+		if (!img_is_instance_id(e->d_name) || inst_find_by_id(m, e->d_name))
+			continue;
+		log_info("removing '%s', which belongs to no instance", e->d_name);
+		(void)path_remove_tree(dirfd, e->d_name, NULL);
+	}
+	(void)closedir(d);
+}
+
+/* --- acting: intents ------------------------------------------------------------------------- */
+
+static void interrupted(struct err *err)
+{
+	(void)err_set(err, EINTR, "vpsd was interrupted");
+	(void)err_hint(err, "what was half done has been undone; try again");
+}
+
+static void act_undo(struct inst *i)
+{
+	struct err err = ERR_INIT;
+
+	if (i->op && !i->p->has_loaded_op)
+		return;
+	log_warning("%s: its creation was interrupted, undoing it", i->full_name);
+	interrupted(&err);
+	i->p->has_loaded_op = false;
+	inst_create_undo(i, "interrupted", &err);
+}
+
+static void act_delete(struct inst *i)
+{
+	if (i->op && !i->p->has_loaded_op) {
+		/* Under way; its guest's end was told to a connection that was lost. */
+		if (inst_is_up(i) && i->state == INST_STOPPING)
+			inst_exited(i, i->boot, KEEPER_EXIT_UNKNOWN, 0);
+		return;
+	}
+	log_info("%s: finishing its deletion", i->full_name);
+	i->p->has_loaded_op = false;
+	i->p->exit_boot = i->boot;
+	inst_delete_rest(i);
+}
+
+static void act_start(struct inst *i)
+{
+	if (inst_is_up(i) || i->state != INST_STOPPED || i->retry_at || i->p->after_clean ||
+	    (i->op && !i->p->has_loaded_op))
+		return;
+	i->p->is_claimed = true;
+	inst_queue_start(i);
+}
+
+static void act_on_intent(struct inst *i, enum recover_kind kind)
+{
+	if (kind == RECOVER_START) {
+		act_start(i);
+	} else if (kind == RECOVER_WANT_STOPPED) {
+		i->desired = INST_WANT_STOPPED;
+		inst_save(i);
+	} else if (i->state != INST_STOPPING && inst_is_up(i)) {
+		if (i->op && !i->p->has_loaded_op)
+			return;
+		i->p->is_claimed = true;
+		i->p->is_restarting = false;
+		if (kind == RECOVER_STOP)
+			inst_stop_again(i);
+		else
+			inst_restart_again(i);
+	}
+}
+
+static void act(struct inst_manager *m, const struct recover_action *a)
+{
+	struct recover_collect *c = m->collect;
+	struct inst *i = inst_find_by_id(m, a->id);
+
+	if (!i && a->kind != RECOVER_FORGET && a->kind != RECOVER_KILL_CGROUP &&
+	    a->kind != RECOVER_REMOVE_DIR)
+		return;
+	log_debug("recovery: %s %s", recover_kind_name(a->kind), i ? i->full_name : a->id);
+	switch (a->kind) {
+	case RECOVER_KEEP:
+		act_keep(i, &c->guests[a->index]);
+		return;
+	case RECOVER_ADOPT:
+		act_adopt(i, &c->states[a->index]);
+		return;
+	case RECOVER_EXITED:
+		act_exited(i, &c->guests[a->index]);
+		return;
+	case RECOVER_LOST:
+		act_lost(i);
+		return;
+	case RECOVER_FORGET:
+		(void)keeper_client_forget(m->keeper.client, a->id, c->guests[a->index].guest.boot,
+					   (struct keeper_call){0}, NULL);
+		return;
+	case RECOVER_KILL_CGROUP:
+		act_kill_cgroup(m, a->tenant_id, a->id);
+		return;
+	case RECOVER_UNDO_CREATE:
+		act_undo(i);
+		return;
+	case RECOVER_FINISH_DELETE:
+		act_delete(i);
+		return;
+	case RECOVER_REMOVE_DIR:
+		act_remove_dir(m, a->id);
+		return;
+	case RECOVER_STOP:
+	case RECOVER_RESTART:
+	case RECOVER_WANT_STOPPED:
+	case RECOVER_START:
+		act_on_intent(i, a->kind);
+		return;
+	case RECOVER_KIND_MAX:
+		return;
+	}
+}
+
+/* Operations of an earlier vpsd that nothing above goes on with. */
+static void settle_operation(struct inst *i)
+{
+	struct err err = ERR_INIT;
+	bool is_done;
+
+	if (!i->op || !i->p->has_loaded_op || i->p->is_claimed || i->p->after_down ||
+	    i->p->after_clean)
+		return;
+	is_done = i->op->kind == OP_CHANGE ||
+		  (i->op->kind == OP_STOP ? !inst_is_up(i)
+					  : i->op->kind != OP_DELETE && inst_is_up(i));
+	i->p->has_loaded_op = false;
+	if (!is_done)
+		interrupted(&err);
+	inst_finish(i, is_done ? NULL : "interrupted", is_done ? NULL : &err, NULL);
+}
+
+static void settle_operations(struct inst_manager *m)
+{
+	struct err err = ERR_INIT;
+
+	for (size_t i = 0; i < m->n_insts; i++)
+		settle_operation(m->insts[i]);
+	if (m->is_ready)
+		return;
+	interrupted(&err);
+	for (struct op *op = op_next(m->ops, NULL); op; op = op_next(m->ops, op))
+		if (op->status == OP_RUNNING && !inst_find_by_id(m, op->instance_id))
+			op_finish(m, op, NULL, "interrupted", &err, NULL);
+}
+
+/* --- the plan -------------------------------------------------------------------------------- */
+
+struct input {
+	struct recover_row *rows;
+	struct recover_guest *guests;
+	struct recover_state *states;
+	struct recover_cgroup *cgroups;
+	const char **dirs;
+};
+
+static void input_done(struct input *in)
+{
+	free(in->rows);
+	free(in->guests);
+	free(in->states);
+	free(in->cgroups);
+	free(in->dirs);
+}
+
+static void fill_input(const struct inst_manager *m, const struct recover_collect *c,
+		       struct input *in)
+{
+	for (size_t i = 0; i < m->n_insts; i++) {
+		const struct inst *x = m->insts[i];
+
+		in->rows[i] = (struct recover_row){.id = x->id,
+						   .phase = x->phase,
+						   .desired = x->desired,
+						   .is_failed = x->p->is_failed,
+						   .is_restarting = x->p->is_restarting,
+						   .autostart = x->spec.autostart.enabled,
+						   .priority = x->spec.autostart.priority,
+						   .boot = x->boot,
+						   .exit_boot = x->p->exit_boot};
+	}
+	for (size_t i = 0; i < c->n_guests; i++)
+		in->guests[i] = (struct recover_guest){.id = c->guests[i].guest.id,
+						       .boot = c->guests[i].guest.boot,
+						       .has_ended = c->guests[i].guest.how !=
+								    KEEPER_EXIT_NONE};
+	for (size_t i = 0; i < c->n_states; i++)
+		in->states[i] = (struct recover_state){c->states[i].id, c->states[i].boot};
+	for (size_t i = 0; i < c->n_cgroups; i++)
+		in->cgroups[i] = (struct recover_cgroup){c->cgroups[i].tenant_id, c->cgroups[i].id,
+							 c->cgroups[i].populated};
+	for (size_t i = 0; i < c->n_dirs; i++)
+		in->dirs[i] = c->dirs[i];
+}
+
+static int make_plan(const struct inst_manager *m, const struct recover_collect *c,
+		     struct recover_action **ret, size_t *ret_n, struct err *err)
+{
+	_cleanup_(input_done) struct input in = {
+		.rows = calloc(m->n_insts + 1, sizeof(*in.rows)),
+		.guests = calloc(c->n_guests + 1, sizeof(*in.guests)),
+		.states = calloc(c->n_states + 1, sizeof(*in.states)),
+		.cgroups = calloc(c->n_cgroups + 1, sizeof(*in.cgroups)),
+		.dirs = calloc(c->n_dirs + 1, sizeof(*in.dirs)),
+	};
+
+	if (!in.rows || !in.guests || !in.states || !in.cgroups || !in.dirs)
+		return err_set(err, ENOMEM, "cannot plan the recovery: out of memory");
+	fill_input(m, c, &in);
+	return recover_plan(&(struct recover_input){.rows = in.rows,
+						    .n_rows = m->n_insts,
+						    .guests = in.guests,
+						    .n_guests = c->n_guests,
+						    .states = in.states,
+						    .n_states = c->n_states,
+						    .cgroups = in.cgroups,
+						    .n_cgroups = c->n_cgroups,
+						    .dirs = in.dirs,
+						    .n_dirs = c->n_dirs,
+						    .is_new_boot = m->is_new_boot && !m->is_ready},
+			    ret, ret_n, err);
+}
+
+static void clean_tmp(struct inst_manager *m)
+{
+	const char *const argv[] = {"clean-tmp", "--pool", m->host->pool, NULL};
+	const struct job_spec job = {
+		.argv = argv, .timeout_usec = REMOVE_LIMIT, .done = on_dir_removed};
+
+	(void)job_start(m->jobs, &job, NULL, NULL);
+}
+
+static int recover(struct inst_manager *m, struct err *err)
+{
+	_cleanup_free_ struct recover_action *actions = NULL;
+	struct err sums = ERR_INIT;
+	size_t n = 0;
+	int r = look(m, m->collect, err);
+
+	if (r >= 0)
+		r = make_plan(m, m->collect, &actions, &n, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n; i++)
+		act(m, &actions[i]);
+	settle_operations(m);
+	if (cg_root_recount(&m->cg, &sums) < 0)
+		log_warning("cannot write the sums of the guarantees: %s", err_text(&sums));
+	if (!m->is_ready) {
+		sweep_dir(m, m->run_fd);
+		sweep_dir(m, m->log_fd);
+		clean_tmp(m);
+	}
+	return 0;
+}
+
+static void on_listed(void *userdata, struct keeper_reply *reply, const struct err *list_err)
+{
+	struct inst_manager *m = userdata;
+	struct err err = ERR_INIT;
+
+	(void)reply;
+	if (m->is_closing || !m->collect || (list_err && list_err->code == EPIPE))
+		return;
+	if (list_err)
+		err = *list_err;
+	else
+		(void)recover(m, &err);
+	recover_drop(m);
+	if (!m->keeper.is_speaking)
+		return;
+	m->keeper.is_listed = true;
+	if (err.code)
+		log_error("the recovery is not complete: %s", err_text(&err));
+	manager_start_step(m, err.code && !m->is_ready ? &err : NULL);
+	inst_queue_next(m);
+}
+
+void recover_start(struct inst_manager *m)
+{
+	struct err err = ERR_INIT;
+
+	if (m->collect)
+		return;
+	m->collect = calloc(1, sizeof(*m->collect));
+	if (!m->collect) {
+		log_error("cannot recover: out of memory");
+		return;
+	}
+	if (keeper_client_list(m->keeper.client, on_item,
+			       (struct keeper_call){.done = on_listed, .userdata = m}, &err) < 0) {
+		log_error("cannot list guests: %s", err_text(&err));
+		recover_drop(m);
+	}
+	keeper_link_poke(m);
+}

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The registry: instances by name and id, their states, who waits for them, what they use. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "runtime/instance/private.h"
+
+#define USAGE_MAX_AGE USEC_PER_SEC
+
+uint64_t now_usec(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
+}
+
+uint64_t now_seconds(void)
+{
+	return (uint64_t)time(NULL);
+}
+
+/* --- names ----------------------------------------------------------------------------------- */
+
+static const char *const state_names[] = {
+	[INST_STOPPED] = "stopped", [INST_STARTING] = "starting", [INST_RUNNING] = "running",
+	[INST_READY] = "ready",	    [INST_STOPPING] = "stopping", [INST_FAILED] = "failed",
+};
+_Static_assert(sizeof(state_names) / sizeof(state_names[0]) == INST_STATE_MAX, "one name a state");
+
+const char *inst_state_name(enum inst_state state)
+{
+	return (unsigned)state < INST_STATE_MAX ? state_names[state] : NULL;
+}
+
+int inst_state_from_name(const char *name)
+{
+	for (int i = 0; i < INST_STATE_MAX; i++)
+		if (str_eq(state_names[i], name))
+			return i;
+	return -EINVAL;
+}
+
+const char *inst_desired_name(enum inst_desired desired)
+{
+	return desired == INST_WANT_RUNNING ? "running" : "stopped";
+}
+
+const char *inst_exit_name(enum keeper_exit how)
+{
+	static const char *const names[] = {
+		[KEEPER_EXIT_NONE] = "none",	     [KEEPER_EXIT_REBOOT] = "reboot",
+		[KEEPER_EXIT_POWEROFF] = "poweroff", [KEEPER_EXIT_KILLED] = "killed",
+		[KEEPER_EXIT_CODE] = "code",	     [KEEPER_EXIT_UNKNOWN] = "unknown",
+	};
+	_Static_assert(sizeof(names) / sizeof(names[0]) == KEEPER_EXIT_MAX, "one name an exit");
+
+	return (unsigned)how < KEEPER_EXIT_MAX ? names[how] : "unknown";
+}
+
+bool inst_is_up(const struct inst *i)
+{
+	return i->pid > 0;
+}
+
+/* --- instances ------------------------------------------------------------------------------- */
+
+struct inst *inst_new(struct inst_manager *m)
+{
+	struct inst *i = calloc(1, sizeof(*i));
+
+	if (!i)
+		return NULL;
+	i->p = calloc(1, sizeof(*i->p));
+	if (!i->p) {
+		free(i);
+		return NULL;
+	}
+	i->manager = m;
+	i->pidfd = i->console = -1;
+	i->p->cg = CG_INSTANCE_INIT;
+	i->p->reader = CG_STATS_READER_INIT;
+	return i;
+}
+
+void inst_free(struct inst *i)
+{
+	if (!i)
+		return;
+	while (i->p->waits)
+		inst_wait_cancel(i->p->waits);
+	inst_timer_clear(i);
+	inst_sessions_done(i);
+	inst_change_free(i->p->change);
+	cleanup_close(&i->pidfd);
+	cleanup_close(&i->console);
+	cg_instance_done(&i->p->cg);
+	cg_stats_reader_done(&i->p->reader);
+	spec_instance_done(&i->spec);
+	spec_plan_done(&i->effective);
+	free(i->p);
+	free(i);
+}
+
+/* Position of the first instance that does not sort before 'name'. */
+static size_t position(const struct inst_manager *m, const char *name)
+{
+	size_t lo = 0, hi = m->n_insts;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (strcmp(m->insts[mid]->full_name, name) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+struct inst *inst_find(const struct inst_manager *m, const char *tenant, const char *name)
+{
+	char full[sizeof(((struct inst *)NULL)->full_name)];
+	size_t at;
+
+	if (str_fmt(full, sizeof(full), "%s/%s", tenant, name) < 0)
+		return NULL;
+	at = position(m, full);
+	return at < m->n_insts && str_eq(m->insts[at]->full_name, full) ? m->insts[at] : NULL;
+}
+
+struct inst *inst_find_by_id(const struct inst_manager *m, const char *id)
+{
+	for (size_t i = 0; i < m->n_insts; i++)
+		if (str_eq(m->insts[i]->id, id))
+			return m->insts[i];
+	return NULL;
+}
+
+static void count_image(struct inst_manager *m, const char *digest, int by)
+{
+	for (size_t i = 0; i < m->catalog.n_images; i++)
+		if (str_eq(m->catalog.images[i]->digest, digest))
+			m->catalog.images[i]->instances += (unsigned)by;
+}
+
+int inst_register(struct inst *i, struct err *err)
+{
+	struct inst_manager *m = i->manager;
+	struct admission_load load = admission_of_plan(&i->effective);
+	struct inst **grown;
+	size_t at;
+
+	if (str_fmt(i->full_name, sizeof(i->full_name), "%s/%s", i->tenant->spec.name,
+		    i->spec.name) < 0)
+		return err_set(err, EINVAL, "the name of the instance is too long");
+	at = position(m, i->full_name);
+	if (at < m->n_insts && str_eq(m->insts[at]->full_name, i->full_name))
+		return err_set(err, EEXIST, "instance '%s' exists already", i->full_name);
+	grown = realloc(m->insts, (m->n_insts + 1) * sizeof(struct inst *));
+	if (!grown)
+		return err_set(err, ENOMEM, "cannot register an instance: out of memory");
+	memmove(grown + at + 1, grown + at, (m->n_insts - at) * sizeof(struct inst *));
+	grown[at] = i;
+	m->insts = grown;
+	m->n_insts++;
+	admission_add(&m->load, &load);
+	i->plan->instances++;
+	i->tenant->instances++;
+	count_image(m, i->digest, 1);
+	return 0;
+}
+
+void inst_unregister(struct inst *i)
+{
+	struct inst_manager *m = i->manager;
+	struct admission_load load = admission_of_plan(&i->effective);
+	size_t at = position(m, i->full_name);
+
+	memmove(m->insts + at, m->insts + at + 1, (m->n_insts - at - 1) * sizeof(struct inst *));
+	m->n_insts--;
+	admission_sub(&m->load, &load);
+	i->plan->instances--;
+	i->tenant->instances--;
+	count_image(m, i->digest, -1);
+	alloc_ranges_release(m->ranges, i->range);
+	while (i->p->waits) {
+		struct inst_wait *w = i->p->waits;
+		inst_wait_fn fn = w->fn;
+		void *arg = w->arg;
+
+		inst_wait_cancel(w);
+		fn(arg, i, true);
+	}
+	inst_event(i, "deleted");
+	inst_free(i);
+}
+
+struct admission_load inst_tenant_load(const struct inst_manager *m, const struct inst_tenant *t)
+{
+	struct admission_load sum = {0};
+
+	for (size_t i = 0; i < m->n_insts; i++) {
+		struct admission_load one;
+
+		if (m->insts[i]->tenant != t)
+			continue;
+		one = admission_of_plan(&m->insts[i]->effective);
+		admission_add(&sum, &one);
+	}
+	return sum;
+}
+
+int inst_check_idle(const struct inst *i, const char *verb, struct err *err)
+{
+	if (i->op) {
+		(void)err_set(err, EBUSY, "cannot %s '%s': operation %s (%s) is under way", verb,
+			      i->full_name, i->op->id, op_kind_name(i->op->kind));
+		return err_hint(err, "wait for its end, or try again later");
+	}
+	return 0;
+}
+
+/* --- states and waiting ---------------------------------------------------------------------- */
+
+void inst_on_event(struct inst_manager *m, inst_event_fn fn, void *arg)
+{
+	m->on_event = fn;
+	m->on_event_arg = arg;
+}
+
+void inst_event(struct inst *i, const char *what)
+{
+	if (i->manager->on_event)
+		i->manager->on_event(i->manager->on_event_arg, i, what);
+}
+
+static bool is_reached(const struct inst *i, enum inst_state state)
+{
+	return i->state == state || (state == INST_RUNNING && i->state == INST_READY);
+}
+
+void inst_set_state(struct inst *i, enum inst_state state)
+{
+	struct inst_wait *w;
+
+	if (i->state == state)
+		return;
+	log_debug("%s: %s -> %s", i->full_name, inst_state_name(i->state), inst_state_name(state));
+	i->state = state;
+	inst_event(i, inst_state_name(state));
+	/* A callback may cancel others: begin anew after each. */
+	w = i->p->waits;
+	while (w) {
+		inst_wait_fn fn = w->fn;
+		void *arg = w->arg;
+
+		if (!is_reached(i, w->state)) {
+			w = w->next;
+			continue;
+		}
+		inst_wait_cancel(w);
+		fn(arg, i, false);
+		w = i->p->waits;
+	}
+}
+
+int inst_wait(struct inst *i, enum inst_state state, inst_wait_fn fn, void *arg,
+	      struct inst_wait **ret, struct err *err)
+{
+	struct inst_wait *w;
+
+	if (is_reached(i, state)) {
+		if (ret)
+			*ret = NULL;
+		fn(arg, i, false);
+		return 0;
+	}
+	w = malloc(sizeof(*w));
+	if (!w)
+		return err_set(err, ENOMEM, "cannot wait: out of memory");
+	*w = (struct inst_wait){
+		.inst = i, .state = state, .fn = fn, .arg = arg, .next = i->p->waits};
+	if (w->next)
+		w->next->prev = w;
+	i->p->waits = w;
+	if (ret)
+		*ret = w;
+	return 0;
+}
+
+void inst_wait_cancel(struct inst_wait *w)
+{
+	if (!w)
+		return;
+	*(w->prev ? &w->prev->next : &w->inst->p->waits) = w->next;
+	if (w->next)
+		w->next->prev = w->prev;
+	free(w);
+}
+
+/* --- timer ----------------------------------------------------------------------------------- */
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *arg)
+{
+	struct inst *i = arg;
+	void (*fn)(struct inst * inst) = i->p->on_timer;
+
+	(void)s;
+	(void)usec;
+	inst_timer_clear(i);
+	if (fn)
+		fn(i);
+	return 0;
+}
+
+void inst_timer_set(struct inst *i, uint64_t usec, void (*fn)(struct inst *i))
+{
+	int r;
+
+	inst_timer_clear(i);
+	i->p->on_timer = fn;
+	r = sd_event_add_time_relative(i->manager->event, &i->p->timer, CLOCK_MONOTONIC, usec,
+				       USEC_PER_MSEC, on_timer, i);
+	if (r < 0)
+		log_error("%s: cannot set a timer: %s", i->full_name, strerror(-r));
+}
+
+void inst_timer_clear(struct inst *i)
+{
+	i->p->timer = sd_event_source_disable_unref(i->p->timer);
+	i->p->on_timer = NULL;
+}
+
+/* --- usage ----------------------------------------------------------------------------------- */
+
+int inst_usage(struct inst *i, struct cg_stats *ret, struct err *err)
+{
+	struct inst_private *p = i->p;
+	uint64_t now = now_usec();
+	int r;
+
+	if (!inst_is_up(i) || p->cg.fd < 0)
+		return err_set(err, ENODATA, "'%s' does not run", i->full_name);
+	if (p->stats_at && now - p->stats_at < USAGE_MAX_AGE) {
+		*ret = p->stats;
+		return 0;
+	}
+	if (!p->has_reader) {
+		r = cg_stats_reader_open(p->cg.fd, &p->reader, err);
+		if (r < 0)
+			return r;
+		p->has_reader = true;
+	}
+	r = cg_stats_read(&p->reader, &p->stats, err);
+	if (r < 0)
+		return r;
+	p->stats_at = now;
+	*ret = p->stats;
+	return 0;
+}
+
+void inst_unsupported(const struct inst *i, struct spec_items *ret)
+{
+	spec_unsupported(&i->effective, &i->spec, &i->tenant->spec, i->manager->host,
+			 i->manager->support, ret);
+}
