@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Carrying a difference out. Everything is begun at once: transactions commit in the order in which
+ * they were handed in, so plans and tenants are there before the instances that need them, and
+ * instances do not wait for each other. The end of the last one ends the operation.
+ */
+#include "runtime/instance/apply.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "runtime/instance/apply_diff.h"
+#include "runtime/instance/private.h"
+
+struct apply {
+	struct inst_manager *manager;
+	struct op *op;
+	json_t *changes; /* array */
+	size_t pending;
+	size_t failed;
+};
+
+/* One change under way. */
+struct apply_step {
+	struct apply *apply;
+	size_t index; /* in changes */
+};
+
+static int compute(struct inst_manager *m, const struct inst_apply *req, struct diff *ret,
+		   struct err *err)
+{
+	struct diff_inst *insts = calloc(m->n_insts + 1, sizeof(*insts));
+	struct diff_input in = {.set = req->set,
+				.catalog = &m->catalog,
+				.insts = insts,
+				.prune = req->prune,
+				.take_over = req->take_over};
+	int r;
+
+	if (!insts)
+		return err_set(err, ENOMEM, "cannot compare documents: out of memory");
+	for (size_t i = 0; i < m->n_insts; i++) {
+		const struct inst *x = m->insts[i];
+
+		if (x->phase == INST_PHASE_DELETING)
+			continue;
+		insts[in.n_insts++] = (struct diff_inst){.tenant = x->tenant->spec.name,
+							 .spec = &x->spec,
+							 .plan = x->plan->spec.name,
+							 .plan_version = x->plan->spec.version,
+							 .by_file = x->by_file,
+							 .file_fields = x->file_fields};
+	}
+	r = diff_compute(&in, ret, err);
+	free(insts);
+	return r;
+}
+
+static json_t *list(const struct diff *d)
+{
+	json_t *changes = json_array();
+
+	for (size_t i = 0; i < d->n; i++)
+		if (json_array_append_new(changes, diff_to_json(&d->items[i])) < 0) {
+			json_decref(changes);
+			return NULL;
+		}
+	return changes;
+}
+
+int inst_apply_preview(struct inst_manager *m, const struct inst_apply *req, json_t **ret,
+		       struct err *err)
+{
+	_cleanup_diff_ struct diff d = {0};
+	json_t *changes;
+	int r = compute(m, req, &d, err);
+
+	if (r < 0)
+		return r;
+	changes = list(&d);
+	*ret = changes ? json_pack("{s:o}", "changes", changes) : NULL;
+	return *ret ? 0 : err_set(err, ENOMEM, "cannot list the changes: out of memory");
+}
+
+/* --- outcomes -------------------------------------------------------------------------------- */
+
+static void finish(struct apply *a)
+{
+	struct err err = ERR_INIT;
+	json_t *result;
+
+	if (a->pending > 0)
+		return;
+	result = json_pack("{s:o}", "changes", a->changes);
+	if (a->failed)
+		(void)err_set(&err, EIO, "%zu of %zu changes failed", a->failed,
+			      json_array_size(json_object_get(result, "changes")));
+	op_finish(a->manager, a->op, NULL, a->failed ? "apply-failed" : NULL,
+		  a->failed ? &err : NULL, result);
+	free(a);
+}
+
+static void set_outcome(struct apply *a, size_t index, const char *outcome, const char *code,
+			const struct err *err)
+{
+	json_t *row = json_array_get(a->changes, index);
+
+	(void)json_object_set_new(row, "outcome", json_string(outcome));
+	if (!err)
+		return;
+	a->failed++;
+	(void)json_object_set_new(row, "error",
+				  json_pack("{s:s, s:s, s:s}", "code",
+					    code ? code : op_error_code(err->code), "message",
+					    err_text(err), "hint", err->hint));
+}
+
+static void step_ended(struct apply_step *step, const char *code, const struct err *err)
+{
+	struct apply *a = step->apply;
+
+	set_outcome(a, step->index, err ? "failed" : "done", code, err);
+	free(step);
+	a->pending--;
+	op_progress(a->op, "apply", json_array_size(a->changes) - a->pending,
+		    json_array_size(a->changes));
+	finish(a);
+}
+
+static void on_op_ended(void *arg, struct op *op)
+{
+	step_ended(arg, op->error_code, op->status == OP_FAILED ? &op->err : NULL);
+}
+
+static void on_written(void *arg, const struct err *err)
+{
+	struct apply_step *step = arg;
+
+	if (!step->apply->manager->is_closing)
+		step_ended(step, NULL, err);
+}
+
+/* --- steps ----------------------------------------------------------------------------------- */
+
+/* Takes over the tenant part of a document. */
+static int copy_tenant(const struct spec_tenant *from, struct spec_tenant *ret, struct err *err)
+{
+	if (json_rows_copy(&spec_tenant_table, ret, from) < 0)
+		return err_set(err, ENOMEM, "cannot write the tenant: out of memory");
+	for (size_t i = 0; i < ret->instances.n; i++)
+		spec_instance_done(&ret->instances.items[i]);
+	free(ret->instances.items);
+	ret->instances.items = NULL;
+	ret->instances.n = 0;
+	return 0;
+}
+
+static int new_tenant(struct inst_manager *m, const struct spec_tenant *spec,
+		      struct inst_tenant **ret, struct err *err)
+{
+	struct inst_tenant *t = calloc(1, sizeof(*t));
+	int r;
+
+	if (!t)
+		return err_set(err, ENOMEM, "cannot add the tenant: out of memory");
+	t->by_file = true;
+	t->created = now_seconds();
+	r = rand_id(t->id, err);
+	if (r >= 0)
+		r = copy_tenant(spec, &t->spec, err);
+	if (r >= 0)
+		r = catalog_add_tenant(&m->catalog, t, err);
+	if (r < 0)
+		inst_tenant_free(t);
+	else
+		*ret = t;
+	return r;
+}
+
+static int put_tenant(struct inst_manager *m, const struct diff_change *c, struct apply_step *step,
+		      struct err *err)
+{
+	struct inst_tenant *t = catalog_tenant(&m->catalog, c->target);
+	struct spec_tenant spec = {0};
+	struct cg_limits limits;
+	struct store_txn *txn;
+	struct err why = ERR_INIT;
+	int r;
+
+	if (!t) {
+		r = new_tenant(m, c->tenant_spec, &t, err);
+		if (r < 0)
+			return r;
+	} else {
+		r = copy_tenant(c->tenant_spec, &spec, err);
+		if (r < 0)
+			return r;
+		spec_tenant_done(&t->spec);
+		t->spec = spec;
+		inst_tenant_limits_of(t, &limits);
+		if (cg_tenant_apply(&m->cg, t->id, &limits, 0, NULL, &why) < 0)
+			log_warning("tenant %s: cannot set its ceilings: %s", t->spec.name,
+				    err_text(&why));
+	}
+	txn = store_txn_new(m->store);
+	db_put_tenant(txn, t);
+	return store_submit(txn, on_written, step, err);
+}
+
+static int create(struct inst_manager *m, const struct diff_change *c, struct op **ret,
+		  struct err *err)
+{
+	const struct inst_create req = {.tenant = c->tenant,
+					.spec = c->instance,
+					.start = c->instance->autostart.enabled,
+					.by_file = true};
+
+	return inst_create(m, &req, ret, err);
+}
+
+static int change(struct inst *i, const struct diff_change *c, struct op **ret, struct err *err)
+{
+	struct spec_instance merged = {0};
+	int r = diff_merge(&i->spec, c->instance, c->fields, &merged, err);
+
+	if (r >= 0)
+		r = inst_change(i, &merged, i->file_fields | c->fields, ret, err);
+	spec_instance_done(&merged);
+	return r;
+}
+
+static int run_instance(struct inst_manager *m, const struct diff_change *c,
+			struct apply_step *step, struct err *err)
+{
+	const char *name = strchr(c->target, '/') + 1;
+	struct inst *i = inst_find(m, c->tenant, name);
+	struct op *op = NULL;
+	int r;
+
+	if (c->action == DIFF_CREATE)
+		r = create(m, c, &op, err);
+	else if (!i)
+		return err_set(err, ENOENT, "there is no instance '%s'", c->target);
+	else if (c->action == DIFF_DELETE)
+		r = inst_delete(i, true, &op, err);
+	else
+		r = change(i, c, &op, err);
+	if (r < 0)
+		return r;
+	return op_watch(op, OP_WHEN_ENDED, on_op_ended, step, NULL, err);
+}
+
+static void run(struct apply *a, const struct diff_change *c, size_t index)
+{
+	struct apply_step *step;
+	struct err err = ERR_INIT;
+	int r;
+
+	if (c->action == DIFF_DRIFT) {
+		set_outcome(a, index, "skipped", NULL, NULL);
+		return;
+	}
+	if (c->action == DIFF_REFUSED) {
+		(void)err_set(&err, EINVAL, "%s", c->reason);
+		set_outcome(a, index, "failed", NULL, &err);
+		return;
+	}
+	step = malloc(sizeof(*step));
+	if (!step) {
+		(void)err_set(&err, ENOMEM, "out of memory");
+		set_outcome(a, index, "failed", NULL, &err);
+		return;
+	}
+	*step = (struct apply_step){.apply = a, .index = index};
+	a->pending++;
+	if (c->kind == DIFF_PLAN)
+		r = inst_plan_add(a->manager, c->plan, on_written, step, &err);
+	else if (c->kind == DIFF_TENANT)
+		r = put_tenant(a->manager, c, step, &err);
+	else
+		r = run_instance(a->manager, c, step, &err);
+	if (r < 0)
+		step_ended(step, NULL, &err);
+}
+
+static void on_begun(void *arg, const struct err *err)
+{
+	op_committed(arg, err);
+}
+
+int inst_apply(struct inst_manager *m, const struct inst_apply *req, struct op **ret,
+	       struct err *err)
+{
+	_cleanup_diff_ struct diff d = {0};
+	struct apply *a = NULL;
+	struct store_txn *t;
+	int r = inst_check_ready(m, err);
+
+	if (r >= 0)
+		r = compute(m, req, &d, err);
+	if (r < 0)
+		return r;
+	a = calloc(1, sizeof(*a));
+	if (a)
+		a->changes = list(&d);
+	if (!a || !a->changes) {
+		free(a);
+		return err_set(err, ENOMEM, "cannot apply: out of memory");
+	}
+	a->manager = m;
+	r = op_new(m->ops, OP_APPLY, "documents", NULL, &a->op, err);
+	if (r < 0) {
+		json_decref(a->changes);
+		free(a);
+		return r;
+	}
+	t = store_txn_new(m->store);
+	db_add_op(t, a->op);
+	r = store_submit(t, on_begun, a->op, err);
+	if (r < 0) {
+		op_committed(a->op, err);
+		json_decref(a->changes);
+		free(a);
+		return r;
+	}
+	*ret = a->op;
+	/* Held open until all have been begun. */
+	a->pending = 1;
+	for (size_t i = 0; i < d.n; i++)
+		run(a, &d.items[i], i);
+	a->pending--;
+	finish(a);
+	return 0;
+}
