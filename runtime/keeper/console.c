@@ -18,7 +18,8 @@
 #include "runtime/keeper/fd.h"
 #include "runtime/keeper/keeper.h"
 
-#define INPUT_TURN 8 /* pieces of input per customer in one turn of the loop */
+#define READ_COST 1024u /* least price of a read: a flood of single bytes costs us a call each */
+#define INPUT_TURN 8	/* pieces of input per customer in one turn of the loop */
 #define INPUT_PIECE 4096u
 
 /* --- customers' sockets ---------------------------------------------------------------------- */
@@ -365,7 +366,7 @@ static void console_output(struct keeper *k, struct guest *g)
 		n = console_read(k, g, allowed < left ? (size_t)allowed : left);
 		if (n == 0)
 			return;
-		budget_spend(&g->console_budget, n);
+		budget_spend(&g->console_budget, n > READ_COST ? n : READ_COST);
 		left -= n;
 	}
 	if (left > 0) {
