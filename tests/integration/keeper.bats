@@ -288,10 +288,14 @@ fds() {
 	echo "# exec beside it: $slow ms" >&3
 	[ $slow -lt 2000 ]
 	# A customer who does not read holds nobody.
-	timeout -s STOP 0.5 "$PROBE" "$SOCKET" console $B 1 >/dev/null </dev/null 3>&- &
+	local customer
+	"$PROBE" "$SOCKET" console $B 1 >/dev/null </dev/null 3>&- &
+	customer=$!
+	sleep 0.3
+	kill -STOP $customer
 	sleep 1.5
 	probe list
-	pkill -KILL -P $$ -f "keeper_probe $SOCKET console" || true
+	kill -KILL $customer
 	end $B 1
 }
 
