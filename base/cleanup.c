@@ -22,6 +22,7 @@ void cleanup_close(int *fd)
 	 * that somebody else has opened meanwhile. */
 	if (*fd >= 0)
 		(void)close(*fd);
+	*fd = -1;
 	errno = saved;
 }
 

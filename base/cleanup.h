@@ -11,7 +11,8 @@
 
 /* free(3) of a heap pointer, errno kept. */
 void cleanup_free(void *pointer_to_pointer);
-/* close(2) of an fd >= 0, never retried, errno kept. The "no fd" value is -1. */
+/* close(2) of an fd >= 0, never retried, errno kept; the variable is -1 afterwards, so that it can
+ * be closed again. The "no fd" value is -1. */
 void cleanup_close(int *fd);
 void cleanup_fclose(FILE **f);
 

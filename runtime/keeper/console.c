@@ -15,7 +15,6 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "runtime/keeper/client.h"
-#include "runtime/keeper/fd.h"
 #include "runtime/keeper/keeper.h"
 
 #define READ_COST 1024u /* least price of a read: a flood of single bytes costs us a call each */
@@ -435,7 +434,7 @@ void console_end(struct keeper *k, struct guest *g)
 		attach_free(k, g->attached);
 	}
 	source_close(k, &g->console);
-	fd_close(&g->console_slave);
+	cleanup_close(&g->console_slave);
 	if (g->log.lost > 0)
 		log_warning("console log of guest %s lost %llu bytes", g->info.id,
 			    (unsigned long long)g->log.lost);

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "runtime/keeper/fd.h"
 
 #define LOG_NAME "console.log"
 #define LOG_OLD "console.log.1"
@@ -17,7 +16,7 @@ void console_log_init(struct console_log *l, int dir, uint64_t max)
 {
 	*l = CONSOLE_LOG_INIT;
 	if (max == 0) {
-		fd_close(&dir);
+		cleanup_close(&dir);
 		return;
 	}
 	l->dir = dir;
@@ -26,8 +25,8 @@ void console_log_init(struct console_log *l, int dir, uint64_t max)
 
 void console_log_done(struct console_log *l)
 {
-	fd_close(&l->fd);
-	fd_close(&l->dir);
+	cleanup_close(&l->fd);
+	cleanup_close(&l->dir);
 	*l = CONSOLE_LOG_INIT;
 }
 
@@ -53,7 +52,7 @@ static int log_open(struct console_log *l, struct err *err)
 
 static int log_rotate(struct console_log *l, struct err *err)
 {
-	fd_close(&l->fd);
+	cleanup_close(&l->fd);
 	if (renameat(l->dir, LOG_NAME, l->dir, LOG_OLD) < 0)
 		return err_sys(err, "cannot rename '%s'", LOG_NAME);
 	return log_open(l, err);

@@ -11,7 +11,6 @@
 #include "base/log.h"
 #include "base/pidref.h"
 #include "base/str.h"
-#include "runtime/keeper/fd.h"
 #include "runtime/keeper/keeper.h"
 
 #define NOTIFY_TURN 16	     /* datagrams per guest in one turn of the loop */
@@ -140,7 +139,7 @@ static int begin_launch(struct keeper *k, struct op *op, const struct sbx_launch
 		return err_sys(err, "cannot keep the cgroup of the launch");
 	r = sbx_spawn_begin(l, &pending, err);
 	if (r < 0) {
-		fd_close(&op->cgroup);
+		cleanup_close(&op->cgroup);
 		return r;
 	}
 	op_begin(k, op, &pending);

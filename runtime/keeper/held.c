@@ -6,7 +6,6 @@
 
 #include "base/cleanup.h"
 #include "runtime/keeper/client.h"
-#include "runtime/keeper/fd.h"
 #include "runtime/keeper/keeper.h"
 
 /* The link that points to the key's entry, or the end of the list. */
@@ -48,7 +47,7 @@ int held_hold(struct keeper *k, struct msg *m, struct wire *w, struct err *err)
 		*p = h;
 		k->n_held++;
 	}
-	fd_close(&(*p)->fd);
+	cleanup_close(&(*p)->fd);
 	(*p)->fd = msg_take_fd(m, 0);
 	return 1;
 }
@@ -67,7 +66,7 @@ int held_unhold(struct keeper *k, struct msg *m, struct wire *w, struct err *err
 	if (!h)
 		return err_set(err, ENOENT, "nothing is held as '%s'", key);
 	*p = h->next;
-	fd_close(&h->fd);
+	cleanup_close(&h->fd);
 	free(h);
 	k->n_held--;
 	return 1;

@@ -9,7 +9,6 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "runtime/keeper/fd.h"
 #include "runtime/keeper/keeper.h"
 
 bool op_find(const struct keeper *k, const char *id)
@@ -40,8 +39,8 @@ static void op_end(struct keeper *k, struct op *op, bool has_failed)
 		child_watch(k, helper);
 	if (child > 0)
 		child_watch(k, child);
-	fd_close(&op->cgroup);
-	fd_close(&op->log_dir);
+	cleanup_close(&op->cgroup);
+	cleanup_close(&op->log_dir);
 	free(op);
 }
 

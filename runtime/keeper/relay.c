@@ -19,7 +19,6 @@
 
 #include "base/cleanup.h"
 #include "runtime/keeper/client.h"
-#include "runtime/keeper/fd.h"
 #include "runtime/keeper/frame.h"
 
 #define PIECE 16384u
@@ -179,7 +178,7 @@ static void end_input(struct relay *r)
 	static const uint8_t end_of_transmission[] = {4};
 
 	if (!r->is_tty && r->in >= 0) {
-		fd_close(&r->in);
+		cleanup_close(&r->in);
 	} else if (r->is_tty) {
 		r->piece.data = end_of_transmission;
 		r->piece.len = 1;

@@ -10,7 +10,6 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "runtime/keeper/fd.h"
 #include "runtime/keeper/keeper.h"
 
 #define RECORDS_TURN 32
@@ -197,7 +196,7 @@ void server_accept(struct keeper *k)
 	sock = accept4(k->listen.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (sock < 0 && (errno == EMFILE || errno == ENFILE) && k->reserve >= 0) {
 		/* Refused by hand: left alone, it would wake us again and again. */
-		fd_close(&k->reserve);
+		cleanup_close(&k->reserve);
 		sock = accept4(k->listen.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		log_error("refused a connection: out of file descriptors");
 		return;

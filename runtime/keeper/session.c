@@ -15,7 +15,6 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "runtime/keeper/fd.h"
 #include "runtime/keeper/keeper.h"
 #include "runtime/keeper/relay.h"
 
@@ -34,8 +33,8 @@ static void session_free(struct keeper *k, struct session *s)
 	source_close(k, &s->relay);
 	source_close(k, &s->pid);
 	for (int i = 0; i < 3; i++)
-		fd_close(&s->outer[i]);
-	fd_close(&s->leaf);
+		cleanup_close(&s->outer[i]);
+	cleanup_close(&s->leaf);
 	free(s->early);
 	free(s);
 }
@@ -49,7 +48,7 @@ static int make_pipes(struct session *s, struct sbx_join *j, struct err *err)
 	for (int i = 0; i < 3; i++) {
 		int pair[2], inner = i == 0 ? 0 : 1;
 
-		fd_close(&j->stdio[i]);
+		cleanup_close(&j->stdio[i]);
 		if (pipe2(pair, O_CLOEXEC) < 0)
 			return err_sys(err, "cannot make pipes");
 		j->stdio[i] = pair[inner];
@@ -354,7 +353,7 @@ void session_started(struct keeper *k, struct op *op, struct sbx_joined *joined)
 					  : start_passing(k, s, is_tty, &e);
 	/* From here on they are the customer's or the relay's: a copy here would keep them open. */
 	for (int i = 0; i < 3; i++)
-		fd_close(&s->outer[i]);
+		cleanup_close(&s->outer[i]);
 	free(take_ptr(s->early));
 	if (r < 0) {
 		log_debug("session of %s: %s", s->id, err_text(&e));

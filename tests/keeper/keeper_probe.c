@@ -22,7 +22,6 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "runtime/keeper/client.h"
-#include "runtime/keeper/fd.h"
 #include "runtime/keeper/frame.h"
 
 static void usage(void) __attribute__((noreturn));
@@ -348,7 +347,7 @@ static void move_input(struct session *s)
 		return;
 	s->input = false;
 	if (s->fds[0] >= 0 && s->fds[1] >= 0)
-		fd_close(&s->fds[0]);
+		cleanup_close(&s->fds[0]);
 }
 
 /* What is left in the fds after the end. */
@@ -386,9 +385,9 @@ static int customer(const struct probe *p, struct session *s)
 			act_at = UINT64_MAX;
 		}
 		if (fds[2].revents && !copy(fds[2].fd, 1))
-			fd_close(is_tty ? &s->fds[0] : &s->fds[1]);
+			cleanup_close(is_tty ? &s->fds[0] : &s->fds[1]);
 		if (fds[3].revents && !copy(fds[3].fd, 2))
-			fd_close(&s->fds[2]);
+			cleanup_close(&s->fds[2]);
 		if (fds[1].revents)
 			move_input(s);
 		if (fds[0].revents && !receive_frame(s)) {
@@ -456,7 +455,7 @@ static int exec_one(struct probe *p, char **argv)
 	code = customer(p, &s);
 	(void)close(s.sock);
 	for (int i = 0; i < 3; i++)
-		fd_close(&s.fds[i]);
+		cleanup_close(&s.fds[i]);
 	return code;
 }
 

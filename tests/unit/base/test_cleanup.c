@@ -65,6 +65,22 @@ static void test_errno_is_kept(void **state)
 	assert_int_equal(errno, EXDEV);
 }
 
+/* A member of a struct is often closed twice: the second time must not hit somebody else's fd. */
+static void test_closing_twice_is_harmless(void **state)
+{
+	(void)state;
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	int number = fd;
+	cleanup_close(&fd);
+	assert_int_equal(fd, -1);
+	int other = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(other, number);
+	cleanup_close(&fd);
+	assert_true(fcntl(other, F_GETFD) >= 0);
+	close(other);
+}
+
 static void test_stream_is_closed(void **state)
 {
 	int before = count_fds();
@@ -82,6 +98,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fd_is_closed_at_scope_end),
+		cmocka_unit_test(test_closing_twice_is_harmless),
 		cmocka_unit_test(test_taken_fd_stays_open),
 		cmocka_unit_test(test_taken_pointer_stays),
 		cmocka_unit_test(test_errno_is_kept),
