@@ -149,6 +149,8 @@ static void print_limits(const json_t *instance)
 		table_cell(t, effective ? "yes" : "no (%s)", text_of(l, "reason"));
 	}
 	json_array_foreach (json_object_get(instance, "unsupported"), i, l) {
+		if (limit_of(instance, text_of(l, "item"))) /* stands above already */
+			continue;
 		table_cell(t, "%s", text_of(l, "item"));
 		table_cell(t, "-");
 		table_cell(t, "-");

@@ -115,16 +115,50 @@ int cmd_console(struct cli *cli, int argc, char **argv)
 
 /* --- logs ---------------------------------------------------------------------------------- */
 
-/* What a guest wrote must not act on the operator's terminal: ESC and the like become '?'; carriage
- * returns go. */
-static size_t defuse(char *text, size_t n)
+/* Where a filter stands in an escape sequence (ECMA-48), over reads. */
+struct defuser {
+	enum { PLAIN, AFTER_ESC, IN_CSI, IN_STRING, IN_STRING_ESC } at;
+};
+
+/* Next state after one byte that belongs to a sequence. */
+static void follow_escape(struct defuser *d, unsigned char c)
+{
+	switch (d->at) {
+	case AFTER_ESC:
+		d->at = c == '['		  ? IN_CSI
+			: strchr("]PX^_", c) && c ? IN_STRING
+			: c < 0x30		  ? AFTER_ESC
+						  : PLAIN;
+		break;
+	case IN_CSI:
+		d->at = c >= 0x40 && c <= 0x7e ? PLAIN : IN_CSI;
+		break;
+	case IN_STRING:
+		d->at = c == 0x07 ? PLAIN : c == 0x1b ? IN_STRING_ESC : IN_STRING;
+		break;
+	case IN_STRING_ESC:
+	case PLAIN:
+		d->at = PLAIN;
+		break;
+	}
+}
+
+/* What a guest wrote must not act on the operator's terminal: escape sequences and carriage returns
+ * go, other control characters become '?'. Returns the bytes that are left. */
+static size_t defuse(struct defuser *d, char *text, size_t n)
 {
 	size_t kept = 0;
 	for (size_t i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)text[i];
-		if (c == '\r')
-			continue;
-		text[kept++] = (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f ? '?' : (char)c;
+		if (c == '\n')
+			d->at = PLAIN; /* an unfinished sequence hides one line at the most */
+		if (d->at != PLAIN)
+			follow_escape(d, c);
+		else if (c == 0x1b)
+			d->at = AFTER_ESC;
+		else if (c != '\r')
+			text[kept++] =
+				(c < 0x20 && c != '\n' && c != '\t') || c == 0x7f ? '?' : (char)c;
 	}
 	return kept;
 }
@@ -153,10 +187,11 @@ int cmd_logs(struct cli *cli, int argc, char **argv)
 		_cleanup_json_ json_t *answer = NULL;
 		r = client_json(&c, &answer, &err);
 	}
+	struct defuser d = {PLAIN};
 	ssize_t got = 0;
 	while (r == 0 && (got = client_read(&c, buf, CLIENT_BUFFER, &err)) > 0)
-		r = file_write_all(STDOUT_FILENO, buf, raw ? (size_t)got : defuse(buf, (size_t)got),
-				   &err);
+		r = file_write_all(STDOUT_FILENO, buf,
+				   raw ? (size_t)got : defuse(&d, buf, (size_t)got), &err);
 	if (got < 0)
 		r = (int)got;
 	return r < 0 ? cli_fail(cli, &err) : CLI_OK;
