@@ -46,15 +46,18 @@ struct joiner {
 };
 
 struct phase {
-	const char *name; /* context of an error */
+	const char *name; /* context of an error; NULL = needs none */
 	int (*run)(struct joiner *j, struct err *err);
 };
 
 static int run_phases(const struct phase *phases, size_t n, struct joiner *j, struct err *err)
 {
-	for (size_t i = 0; i < n; i++)
-		if (phases[i].run(j, err) < 0)
-			return err_ctx(err, "%s", phases[i].name);
+	for (size_t i = 0; i < n; i++) {
+		int r = phases[i].run(j, err);
+
+		if (r < 0)
+			return phases[i].name ? err_ctx(err, "%s", phases[i].name) : r;
+	}
 	return 0;
 }
 
@@ -144,7 +147,7 @@ static const struct phase middle_phases[] = {
 	{"taking ids", take_identity},
 	{"entering the guest", enter_guest},
 	{"starting a process", give_birth},
-	{"starting the program", await_program},
+	{NULL, await_program}, /* the last process has named its phase */
 };
 
 /* The last process. */
@@ -245,7 +248,7 @@ static const struct phase last_phases[] = {
 	{"starting a session", own_session},
 	{"changing the directory", change_directory},
 	{"restricting the process", restrict_self},
-	{"starting the program", run_program},
+	{NULL, run_program}, /* the text says it all */
 };
 
 static void last_main(struct joiner *j)
