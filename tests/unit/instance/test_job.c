@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lines of jobs, hostile ones included, and running jobs: /bin/sh plays vps-job. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "runtime/instance/job.h"
+#include "runtime/jobs/job.h"
+
+static int parse(const char *text, struct job_line *l, struct err *err)
+{
+	return job_line_parse(text, strlen(text), l, err);
+}
+
+static void test_good_lines(void **state)
+{
+	struct err err = ERR_INIT;
+	struct job_line l;
+
+	(void)state;
+	assert_int_equal(
+		parse("{\"progress\": {\"done\": 5, \"total\": null, \"what\": \"unpack\"}}", &l,
+		      &err),
+		0);
+	assert_int_equal(l.kind, JOB_LINE_PROGRESS);
+	assert_int_equal(l.done, 5);
+	assert_int_equal(l.total, 0);
+	assert_string_equal(l.what, "unpack");
+	job_line_done(&l);
+	assert_int_equal(parse("{\"result\": {\"id\": \"x\"}}", &l, &err), 0);
+	assert_int_equal(l.kind, JOB_LINE_RESULT);
+	assert_string_equal(json_string_value(json_object_get(l.result, "id")), "x");
+	job_line_done(&l);
+	assert_int_equal(
+		parse("{\"error\": {\"code\": \"no-space\", \"message\": \"full\"}}", &l, &err), 0);
+	assert_int_equal(l.kind, JOB_LINE_ERROR);
+	assert_string_equal(l.code, "no-space");
+	assert_int_equal(l.err.code, ENOSPC);
+	assert_string_equal(l.err.msg, "full");
+	job_line_done(&l);
+	/* An unknown or odd code is ours to name; control characters do not pass. */
+	assert_int_equal(
+		parse("{\"error\": {\"code\": \"No Space\", \"message\": \"a\\u001b[2Jb\"}}", &l,
+		      &err),
+		0);
+	assert_string_equal(l.code, "internal");
+	assert_null(strchr(l.err.msg, 27));
+	job_line_done(&l);
+}
+
+static void test_bad_lines(void **state)
+{
+	static const char *const lines[] = {
+		"",
+		"null",
+		"[]",
+		"\"result\"",
+		"{}",
+		"{\"result\": 1}",
+		"{\"result\": null}",
+		"{\"result\": {}, \"error\": {}}",
+		"{\"other\": {}}",
+		"{\"progress\": {\"done\": -1}}",
+		"{\"progress\": {\"done\": \"1\"}}",
+		"{\"progress\": {\"done\": 1.5}}",
+		"{\"result\": {}} {\"result\": {}}",
+		"{\"result\": {\"a\": 1, \"a\": 2}}",
+		"{\"result\": {\"a\": \"\xff\"}}",
+		"mount: permission denied",
+	};
+	char *big = malloc(JOB_LINE_MAX + 1);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		struct err err = ERR_INIT;
+		struct job_line l;
+
+		if (parse(lines[i], &l, &err) != -EBADMSG)
+			fail_msg("accepted: %s", lines[i]);
+		assert_int_equal(err.code, EBADMSG);
+	}
+	assert_non_null(big);
+	memset(big, ' ', JOB_LINE_MAX);
+	assert_int_equal(job_line_parse(big, JOB_LINE_MAX, &(struct job_line){0}, NULL), -EBADMSG);
+	free(big);
+}
+
+/* --- processes ------------------------------------------------------------------------------- */
+
+struct seen {
+	sd_event *event;
+	unsigned progress, done;
+	char code[32];
+	struct err err;
+	char id[32];
+	size_t raw;
+};
+
+static void on_progress(void *arg, const char *what, uint64_t done, uint64_t total)
+{
+	struct seen *s = arg;
+
+	(void)what;
+	(void)done;
+	(void)total;
+	s->progress++;
+}
+
+static void on_raw(void *arg, const void *data, size_t len)
+{
+	struct seen *s = arg;
+
+	(void)data;
+	s->raw += len;
+}
+
+static void on_done(void *arg, const char *code, const struct err *err, json_t *result)
+{
+	struct seen *s = arg;
+
+	s->done++;
+	(void)str_copy(s->code, sizeof(s->code), code ? code : "");
+	s->err = err ? *err : ERR_INIT;
+	(void)str_copy(s->id, sizeof(s->id),
+		       result ? json_string_value(json_object_get(result, "id")) : "");
+}
+
+struct fixture {
+	sd_event *event;
+	struct job_pool *pool;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	assert_true(sd_event_new(&f->event) >= 0);
+	assert_int_equal(job_pool_new(f->event, "/bin/sh", &f->pool, NULL), 0);
+	(void)signal(SIGPIPE, SIG_IGN);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	job_pool_free(f->pool);
+	sd_event_unref(f->event);
+	free(f);
+	return 0;
+}
+
+static void run_until(struct fixture *f, const unsigned *counter, unsigned n)
+{
+	for (int i = 0; i < 1000 && *counter < n; i++)
+		assert_true(sd_event_run(f->event, 1000000) >= 0);
+	assert_int_equal(*counter, n);
+}
+
+static struct job *start(struct fixture *f, struct seen *s, const char *script, unsigned flags,
+			 uint64_t timeout)
+{
+	const char *const argv[] = {"-c", script, NULL};
+	struct job_spec spec = {.argv = argv,
+				.flags = flags,
+				.timeout_usec = timeout,
+				.progress = on_progress,
+				.raw = on_raw,
+				.done = on_done,
+				.arg = s};
+	struct job *j = NULL;
+	struct err err = ERR_INIT;
+
+	assert_int_equal(job_start(f->pool, &spec, &j, &err), 0);
+	return j;
+}
+
+static void test_result(void **state)
+{
+	struct seen s = {0};
+
+	(void)start(*state, &s,
+		    "echo '{\"progress\": {\"done\": 1, \"total\": 2, \"what\": \"x\"}}'; pwd >&2; "
+		    "[ \"$PWD\" = / ] || exit 1; echo '{\"result\": {\"id\": \"ok\"}}'",
+		    0, 0);
+	assert_int_equal(s.done, 0);
+	run_until(*state, &s.done, 1);
+	assert_int_equal(s.err.code, 0);
+	assert_int_equal(s.progress, 1);
+	assert_string_equal(s.id, "ok");
+}
+
+static void test_failures(void **state)
+{
+	static const struct {
+		const char *script, *code, *text;
+	} rows[] = {
+		{"echo oops >&2; exit 3", "internal", "oops"},
+		{"kill -9 $$", "internal", "signal 9"},
+		{"exit 0", "internal", "no result"},
+		{"echo hello", "internal", "protocol"},
+		{"echo '{\"result\": {\"id\": \"x\"}}'; echo '{\"result\": {\"id\": \"y\"}}'; "
+		 "sleep 60",
+		 "internal", "after its last line"},
+		{"echo '{\"result\": {\"id\": \"x\"}}'; exit 1", "internal", "status 1"},
+		{"echo '{\"error\": {\"code\": \"no-space\", \"message\": \"full\"}}'; exit 1",
+		 "no-space", "full"},
+		{"head -c 20000 /dev/zero | tr '\\0' x; sleep 60", "internal", "longer"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct seen s = {0};
+
+		(void)start(*state, &s, rows[i].script, 0, 0);
+		run_until(*state, &s.done, 1);
+		assert_string_equal(s.code, rows[i].code);
+		if (!strstr(s.err.msg, rows[i].text))
+			fail_msg("row %zu: %s", i, s.err.msg);
+	}
+}
+
+static void test_timeout_and_cancel(void **state)
+{
+	struct seen late = {0}, cancelled = {0}, waiting = {0};
+	struct job *j;
+
+	(void)start(*state, &late, "exec sleep 60", 0, 100000);
+	j = start(*state, &cancelled, "exec sleep 60", JOB_IMMEDIATE, 0);
+	job_cancel(j);
+	run_until(*state, &late.done, 1);
+	run_until(*state, &cancelled.done, 1);
+	assert_int_equal(late.err.code, ETIMEDOUT);
+	assert_int_equal(cancelled.err.code, ECANCELED);
+	/* One that has not begun. */
+	j = start(*state, &waiting, "exec sleep 60", 0, 0);
+	job_cancel(j);
+	run_until(*state, &waiting.done, 1);
+	assert_string_equal(waiting.code, "cancelled");
+}
+
+static void test_stdin(void **state)
+{
+	struct seen s = {0};
+	struct job *j = start(
+		*state, &s,
+		"read x; read y || y=end; printf '{\"result\": {\"id\": \"%s-%s\"}}\\n' \"$x\" "
+		"\"$y\"",
+		JOB_STDIN | JOB_IMMEDIATE, 0);
+
+	job_hold(j);
+	assert_true(job_stdin(j) >= 0);
+	assert_int_equal(write(job_stdin(j), "abc\n", 4), 4);
+	job_stdin_close(j);
+	assert_int_equal(job_stdin(j), -1);
+	run_until(*state, &s.done, 1);
+	assert_string_equal(s.id, "abc-end");
+	assert_int_equal(job_stdin(j), -1);
+	job_cancel(j);
+	job_release(j);
+}
+
+static void test_raw(void **state)
+{
+	struct seen s = {0};
+
+	(void)start(*state, &s, "head -c 100000 /dev/zero", JOB_STDOUT_RAW, 0);
+	run_until(*state, &s.done, 1);
+	assert_int_equal(s.err.code, 0);
+	assert_int_equal(s.raw, 100000);
+}
+
+static void test_turns(void **state)
+{
+	struct seen s = {0};
+
+	for (unsigned i = 0; i < 3 * INST_JOBS_MAX; i++)
+		(void)start(*state, &s, "echo '{\"result\": {\"id\": \"x\"}}'", 0, 0);
+	run_until(*state, &s.done, 3 * INST_JOBS_MAX);
+	assert_int_equal(s.err.code, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_good_lines),
+		cmocka_unit_test(test_bad_lines),
+		cmocka_unit_test_setup_teardown(test_result, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_timeout_and_cancel, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stdin, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_raw, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_turns, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
