@@ -185,7 +185,7 @@ int inst_change(struct inst *i, const struct spec_instance *spec, uint32_t file_
 	int r = inst_check_ready(i->manager, err);
 
 	if (r >= 0)
-		r = inst_check_idle(i, "change", err);
+		r = inst_check_idle(i, POLICY_VERB_CHANGE, err);
 	if (r < 0)
 		return r;
 	if (why || i->phase != INST_PHASE_PRESENT)

@@ -153,7 +153,7 @@ void inst_set_state(struct inst *i, enum inst_state state);
 void inst_event(struct inst *i, const char *what);
 /* -EAGAIN while the manager or its keeper is not ready; -EBUSY while an operation is pending. */
 int inst_check_ready(const struct inst_manager *m, struct err *err);
-int inst_check_idle(const struct inst *i, const char *verb, struct err *err);
+int inst_check_idle(const struct inst *i, enum policy_verb verb, struct err *err);
 void inst_timer_set(struct inst *i, uint64_t usec, void (*fn)(struct inst *i));
 void inst_timer_clear(struct inst *i);
 /* Refuses what the host cannot enforce and does not tolerate. */
@@ -244,3 +244,5 @@ void recover_drop(struct inst_manager *m);
 void manager_start_step(struct inst_manager *m, const struct err *err);
 /* The signal that asks an init to shut down, by the set of signals it handles (bit N - 1). */
 int stop_signal_choose(uint64_t handled);
+/* The same for a living init. */
+int inst_stop_signal(pid_t pid);

@@ -215,14 +215,16 @@ struct admission_load inst_tenant_load(const struct inst_manager *m, const struc
 	return sum;
 }
 
-int inst_check_idle(const struct inst *i, const char *verb, struct err *err)
+int inst_check_idle(const struct inst *i, enum policy_verb verb, struct err *err)
 {
-	if (i->op) {
-		(void)err_set(err, EBUSY, "cannot %s '%s': operation %s (%s) is under way", verb,
-			      i->full_name, i->op->id, op_kind_name(i->op->kind));
-		return err_hint(err, "wait for its end, or try again later");
-	}
-	return 0;
+	const char *why = policy_refuses(i->state, verb);
+
+	if (!i->op)
+		return 0;
+	(void)err_set(err, EBUSY, "cannot %s '%s': %s%soperation %s (%s) is under way",
+		      policy_verb_name(verb), i->full_name, why ? why : "", why ? ", " : "",
+		      i->op->id, op_kind_name(i->op->kind));
+	return err_hint(err, "wait for its end, or try again later");
 }
 
 /* --- states and waiting ---------------------------------------------------------------------- */

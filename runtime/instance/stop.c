@@ -13,7 +13,7 @@ static int check(const struct inst *i, enum policy_verb verb, struct err *err)
 	int r = inst_check_ready(i->manager, err);
 
 	if (r >= 0)
-		r = inst_check_idle(i, policy_verb_name(verb), err);
+		r = inst_check_idle(i, verb, err);
 	if (r < 0)
 		return r;
 	if (i->phase == INST_PHASE_DELETING && verb != POLICY_VERB_DELETE &&
