@@ -70,6 +70,11 @@ static uint64_t handled_signals(pid_t pid)
 	return n < 0 ? 0 : signal_set(status, "\nSigCgt:") | signal_set(status, "\nSigBlk:");
 }
 
+int inst_stop_signal(pid_t pid)
+{
+	return stop_signal_choose(handled_signals(pid));
+}
+
 static void kill_guest(struct inst *i)
 {
 	struct err err = ERR_INIT;
@@ -93,7 +98,7 @@ static void on_stop_timeout(struct inst *i)
 void inst_take_down(struct inst *i)
 {
 	struct inst_manager *m = i->manager;
-	int signo = stop_signal_choose(handled_signals(i->pid));
+	int signo = inst_stop_signal(i->pid);
 	struct err err = ERR_INIT;
 
 	i->p->is_asked = true;
