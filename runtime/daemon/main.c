@@ -19,11 +19,14 @@
 #include "base/path.h"
 #include "config/check.h"
 #include "runtime/daemon/api.h"
+#include "runtime/daemon/scope.h"
 #include "runtime/daemon/wire.h"
+#include "runtime/instance/host_down.h"
 #include "runtime/instance/store.h"
 
 #define CONFIG_DEFAULT VPS_SYSCONFDIR "/vpsd/vpsd.json"
 #define HELPERS_DEFAULT VPS_PREFIX "/libexec/vpsd"
+#define SECCOMP_OWN VPS_SYSCONFDIR "/vpsd/seccomp/default.json"
 
 struct options {
 	const char *config;
@@ -31,6 +34,7 @@ struct options {
 	const char *seccomp; /* profile; NULL = the shipped one */
 	enum log_level level;
 	bool config_given;
+	bool stop_guests;
 };
 
 struct daemon {
@@ -38,6 +42,7 @@ struct daemon {
 	struct spec_host host;
 	struct store *store;
 	struct server *server;
+	struct scope *scope; /* NULL = no systemd */
 	int lock;
 	int exit_code;
 };
@@ -46,6 +51,8 @@ static void usage(FILE *out)
 {
 	fputs("usage: vpsd [--config FILE] [--helpers DIR] [--seccomp FILE] [--log-level "
 	      "error|warning|info|debug]\n"
+	      "       vpsd [--config FILE] --stop-guests    as the host goes down, while no vpsd "
+	      "runs\n"
 	      "The daemon of the VPS host: see vpsd(8) and vpsd.json(5).\n",
 	      out);
 }
@@ -57,6 +64,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"helpers", required_argument, NULL, 'H'},
 		{"seccomp", required_argument, NULL, 's'},
 		{"log-level", required_argument, NULL, 'l'},
+		{"stop-guests", no_argument, NULL, 'S'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
 		{NULL, 0, NULL, 0},
@@ -81,6 +89,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 				return -EINVAL;
 			}
 			o->level = (enum log_level)level;
+			break;
+		case 'S':
+			o->stop_guests = true;
 			break;
 		case 'h':
 			usage(stdout);
@@ -193,6 +204,21 @@ static void on_ready(void *arg, const struct err *err)
 	(void)sd_notify(0, "READY=1");
 }
 
+/* After each turn of the loop: a new keeper has a new pid. */
+static int on_turn(sd_event_source *s, void *userdata)
+{
+	struct daemon *d = userdata;
+	(void)s;
+	scope_put_keeper(d->scope, inst_keeper_pid(d->api.manager));
+	return 0;
+}
+
+/* The operator's profile where there is one; NULL = the shipped one. */
+static const char *find_seccomp(const struct options *o)
+{
+	return !o->seccomp && access(SECCOMP_OWN, F_OK) == 0 ? SECCOMP_OWN : o->seccomp;
+}
+
 static const char *find_unix_listener(const struct spec_host *host, const char **ret_group)
 {
 	for (size_t i = 0; i < host->listen.n; i++) {
@@ -215,7 +241,9 @@ static int start(struct daemon *d, const struct options *o, struct err *err)
 	_cleanup_close_ int state = path_make_dir(d->host.state, 0700, err);
 	if (state < 0)
 		return state;
-	int r = store_open(d->host.state, &d->store, &note, err);
+	int r = scope_open(&d->scope, err);
+	if (r == 0)
+		r = store_open(d->host.state, &d->store, &note, err);
 	if (r < 0)
 		return r;
 	if (note)
@@ -226,7 +254,8 @@ static int start(struct daemon *d, const struct options *o, struct err *err)
 		.store = d->store,
 		.keeper_path = keeper,
 		.job_path = job,
-		.seccomp_profile = o->seccomp,
+		.seccomp_profile = find_seccomp(o),
+		.cgroup_root = scope_cgroup(d->scope),
 	};
 	r = inst_manager_new(&config, &d->api.manager, err);
 	if (r == 0)
@@ -239,6 +268,11 @@ static int start(struct daemon *d, const struct options *o, struct err *err)
 	}
 	if (r >= 0)
 		r = server_new(d->api.event, path, group, api_routes, &d->api, &d->server, err);
+	if (r >= 0 && d->scope) {
+		r = sd_event_add_post(d->api.event, NULL, on_turn, d);
+		if (r < 0)
+			(void)err_set(err, -r, "cannot watch the event loop");
+	}
 	if (r >= 0)
 		r = inst_manager_start(d->api.manager, on_ready, d, err);
 	return r < 0 ? r : 0;
@@ -262,6 +296,20 @@ static int setup_loop(struct daemon *d, struct err *err)
 		r = sd_event_set_watchdog(d->api.event, true);
 	return r < 0 ? err_set(err, -r, "cannot set the event loop up: %s", strerrordesc_np(-r))
 		     : 0;
+}
+
+/* The daemon's life from its lock to the end of its loop. */
+static int serve(struct daemon *d, const struct options *o, struct err *err)
+{
+	int r = setup_loop(d, err);
+	if (r == 0)
+		r = start(d, o, err);
+	if (r < 0)
+		return r;
+	r = sd_event_loop(d->api.event);
+	if (r < 0)
+		return err_set(err, -r, "the event loop failed: %s", strerrordesc_np(-r));
+	return r == 0 ? 0 : -EIO;
 }
 
 int main(int argc, char **argv)
@@ -289,16 +337,7 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = lock_run(&d, &err);
 	if (r == 0)
-		r = setup_loop(&d, &err);
-	if (r == 0)
-		r = start(&d, &o, &err);
-	if (r == 0) {
-		r = sd_event_loop(d.api.event);
-		if (r < 0)
-			(void)err_set(&err, -r, "the event loop failed: %s", strerrordesc_np(-r));
-		else
-			r = r == 0 ? 0 : -EIO;
-	}
+		r = o.stop_guests ? inst_host_down(&d.host, &err) : serve(&d, &o, &err);
 	if (err.code) {
 		log_error("%s", err_text(&err));
 		if (err.hint[0])
@@ -310,6 +349,7 @@ int main(int argc, char **argv)
 	server_free(d.server);
 	inst_manager_free(d.api.manager);
 	store_close(d.store);
+	scope_free(d.scope);
 	json_rows_done(&spec_host_table, &d.host);
 	sd_event_unref(d.api.event);
 	cleanup_close(&d.lock);
