@@ -87,12 +87,12 @@ HELPER_BINS := $(HELPER_SRCS:tests/helpers/%.c=$(O)/helpers/%)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps test unit demo shell lint format format-check install clean bench help asan analyze
+.PHONY: all deps test unit demo shell lint format format-check install uninstall clean bench help asan analyze
 
 all: $(BINS)
 
 help:
-	@echo 'targets: deps all test unit demo shell lint format format-check bench asan analyze install clean'
+	@echo 'targets: deps all test unit demo shell lint format format-check bench asan analyze install uninstall clean'
 
 deps:
 	$(Q)tests/deps
@@ -184,18 +184,42 @@ asan:
 analyze:
 	$(Q)tests/lint/analyze
 
+# Installing. PREFIX is compiled in (helpers, shipped defaults), SYSCONFDIR too: give the same ones to
+# `make` and to `make install`. Units of a distribution's package (PREFIX=/usr) go where systemd says.
+ifeq ($(PREFIX),/usr)
+UNITDIR ?= $(or $(shell $(PKG_CONFIG) --variable=systemdsystemunitdir systemd 2>/dev/null),/lib/systemd/system)
+else
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+endif
+SYSCTLDIR ?= $(PREFIX)/lib/sysctl.d
+MANDIR ?= $(PREFIX)/share/man
+SHAREDIR := $(PREFIX)/share/vpsd
+UNITS := vpsd.service vps-guests.service
+MANS := $(notdir $(wildcard docs/*.[58]))
+DEFAULTS := $(patsubst config/defaults/%,%,$(wildcard config/defaults/*.json config/defaults/*/*.json))
+# What an operator edits is copied once; the tenants are an example only.
+OWN := $(filter-out tenants/%,$(DEFAULTS))
+
 install: all
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/vpsd
-	install -m 755 $(O)/vpsd $(DESTDIR)$(PREFIX)/sbin/
-	install -m 755 $(O)/vps $(DESTDIR)$(PREFIX)/bin/
-	install -m 755 $(O)/vps-keeper $(O)/vps-job $(DESTDIR)$(PREFIX)/libexec/vpsd/
-	install -d -m 755 $(DESTDIR)$(SYSCONFDIR)/vpsd
-	for d in plans tenants seccomp; do \
-		install -d $(DESTDIR)$(SYSCONFDIR)/vpsd/$$d $(DESTDIR)$(PREFIX)/share/vpsd/defaults/$$d && \
-		install -m 644 config/defaults/$$d/*.json $(DESTDIR)$(PREFIX)/share/vpsd/defaults/$$d/ || exit 1; done
-	install -m 644 config/defaults/vpsd.json $(DESTDIR)$(PREFIX)/share/vpsd/defaults/
-	for s in 5 8; do install -d $(DESTDIR)$(PREFIX)/share/man/man$$s && \
-		install -m 644 docs/*.$$s $(DESTDIR)$(PREFIX)/share/man/man$$s/ || exit 1; done
+	$(call say,INSTALL,$(DESTDIR)$(PREFIX))
+	$(Q)install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(O)/vpsd
+	$(Q)install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(O)/vps
+	$(Q)install -D -m 755 -t $(DESTDIR)$(PREFIX)/libexec/vpsd $(O)/vps-keeper $(O)/vps-job
+	$(Q)install -D -m 644 packaging/sysctl.d/vpsd.conf $(DESTDIR)$(SYSCTLDIR)/50-vpsd.conf
+	$(Q)install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/vpsd/tenants
+	$(Q)for f in $(UNITS); do sed 's|@PREFIX@|$(PREFIX)|g' packaging/$$f.in >$(DESTDIR)$(UNITDIR)/$$f && \
+		chmod 644 $(DESTDIR)$(UNITDIR)/$$f || exit 1; done
+	$(Q)for f in $(MANS); do install -D -m 644 docs/$$f $(DESTDIR)$(MANDIR)/man$${f##*.}/$$f || exit 1; done
+	$(Q)for f in $(DEFAULTS); do install -D -m 644 config/defaults/$$f $(DESTDIR)$(SHAREDIR)/defaults/$$f || exit 1; done
+	$(Q)for f in $(OWN); do [ -e $(DESTDIR)$(SYSCONFDIR)/vpsd/$$f ] || \
+		install -D -m 644 config/defaults/$$f $(DESTDIR)$(SYSCONFDIR)/vpsd/$$f || exit 1; done
+
+# What install made, except the operator's documents and everything that vpsd made.
+uninstall:
+	$(call say,REMOVE,$(DESTDIR)$(PREFIX))
+	$(Q)rm -f $(addprefix $(DESTDIR)$(PREFIX)/,sbin/vpsd bin/vps) $(DESTDIR)$(SYSCTLDIR)/50-vpsd.conf \
+		$(UNITS:%=$(DESTDIR)$(UNITDIR)/%) $(foreach f,$(MANS),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(f)))/$(f))
+	$(Q)rm -rf $(DESTDIR)$(PREFIX)/libexec/vpsd $(DESTDIR)$(SHAREDIR)
 
 clean:
 	rm -rf $(O)
