@@ -64,7 +64,7 @@ int cmd_image_ls(struct cli *cli, int argc, char **argv)
 		table_cell(t, "%s",
 			   json_is_true(json_object_get(v, "missing"))
 				   ? "MISSING"
-				   : text_of(os, "pretty_name"));
+				   : text_of(os, "name"));
 		table_cell(t, "%s", size);
 		table_cell(t, "%lld", (long long)json_integer_value(json_object_get(v, "entries")));
 		table_cell(t, "%lld", (long long)json_integer_value(json_object_get(v, "used_by")));
