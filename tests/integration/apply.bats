@@ -1,0 +1,108 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# vps apply: the difference is shown, only what differs changes, twice is once.
+load lib
+
+setup_file() {
+	host_up
+}
+
+teardown_file() {
+	host_down
+}
+
+setup() {
+	D=$BATS_FILE_TMPDIR
+}
+
+document() {
+	jq -n '{tenant: "acme", instances: [{name: "a", plan: "tiny", image: "busybox"},
+		{name: "b", plan: "tiny", image: "busybox", hostname: "b.example"}]}' | jq "${1:-.}" >"$D/acme.json"
+}
+
+changes() {
+	vps apply "$@" "$D/acme.json" --json | jq -r '.changes[] | .action + " " + .kind + " " + .target'
+}
+
+@test "a dry run shows what would be, and does nothing" {
+	document
+	run changes -n
+	contains "$output" "create tenant acme"
+	contains "$output" "create instance acme/a"
+	contains "$output" "create instance acme/b"
+	equal "$(vps ls acme --json | jq '.instances | length')" 0
+	run vps tenant show acme
+	[ "$status" -eq 1 ]
+}
+
+@test "it makes the tenant and the instances, and starts them" {
+	run vps apply "$D/acme.json"
+	[ "$status" -eq 0 ]
+	vps wait acme/a running
+	vps wait acme/b running
+	equal "$(inside acme/b hostname)" b.example
+}
+
+@test "the same again changes nothing" {
+	equal "$(changes)" ""
+	run vps apply "$D/acme.json"
+	contains "$output" "nothing to change"
+}
+
+@test "only what differs changes, live where it can" {
+	local a b
+	a=$(field acme/a .pid) b=$(field acme/b .pid)
+	document '.instances[0].labels = {"role": "web"} | .instances[1].overrides = {"pids": 40}'
+	run changes -n
+	contains "$output" "change instance acme/a"
+	run changes
+	contains "$output" "change instance acme/b"
+	equal "$(field acme/a .labels.role)" web
+	equal "$(field acme/b '.limits[] | select(.limit == "pids") | .configured')" 40
+	equal "$(field acme/a .pid) $(field acme/b .pid)" "$a $b"
+}
+
+@test "a refused limit of a running instance leaves everything as it was" {
+	local before
+	before=$(vps info acme/b --json | jq -S '.overrides, .limits')
+	document '.instances[0].labels = {"role": "web"} | .instances[1].overrides = {"memory": {"limit": "1KiB"}}'
+	run vps apply "$D/acme.json"
+	[ "$status" -eq 1 ]
+	equal "$(vps info acme/b --json | jq -S '.overrides, .limits')" "$before"
+	document '.instances[0].labels = {"role": "web"} | .instances[1].overrides = {"pids": 40}'
+}
+
+@test "what the API made is shown as drift, and overwritten only by --take-over or not at all" {
+	make_instance acme/hand --no-start
+	run changes --prune
+	[ "$status" -eq 0 ]
+	# Not made by a document: never pruned.
+	equal "$(field acme/hand .state)" stopped
+	drop_instance acme/hand
+}
+
+@test "an instance that no document has stays, until --prune" {
+	document 'del(.instances[1]) | .instances[0].labels = {"role": "web"}'
+	vps apply "$D/acme.json" >/dev/null
+	equal "$(field acme/b .state)" running
+	run changes --prune
+	contains "$output" "delete instance acme/b"
+	run vps info acme/b
+	[ "$status" -eq 1 ]
+	equal "$(field acme/a .state)" running
+}
+
+@test "what cannot be changed is refused with its reason" {
+	document 'del(.instances[1]) | .instances[0].labels = {"role": "web"} | .instances[0].image = "other"'
+	run vps apply "$D/acme.json"
+	[ "$status" -eq 1 ]
+	contains "$output" image
+}
+
+@test "the quota of the tenant holds" {
+	document 'del(.instances[1]) | .instances[0].labels = {"role": "web"} | .quota = {"instances": 1}'
+	vps apply "$D/acme.json" >/dev/null
+	run make_instance acme/more --no-start
+	[ "$status" -eq 1 ]
+	contains "$output" quota
+}

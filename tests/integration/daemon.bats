@@ -1,0 +1,141 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# vpsd itself: its start, its document, what it refuses, its end.
+load lib
+
+setup_file() {
+	host_up
+}
+
+teardown_file() {
+	host_down
+}
+
+# refused DOCUMENT: runs vpsd with it and expects it to end with 1.
+refused() {
+	echo "$1" >"$T/bad.json"
+	run timeout 30 vpsd --config "$T/bad.json" --helpers "$O" 3>&-
+	[ "$status" -eq 1 ] || fail "status $status: $output"
+}
+
+@test "starts, and says what it is" {
+	run vps host --json
+	[ "$status" -eq 0 ]
+	equal "$(jq -r .ready <<<"$output")" true
+	equal "$(jq -r .kernel <<<"$output")" "$(uname -r)"
+	equal "$(jq -r .boot_id <<<"$output")" "$(cat /proc/sys/kernel/random/boot_id)"
+	alive "$(jq -r .keeper_pid <<<"$output")"
+	run vps host
+	[ "$status" -eq 0 ]
+	contains "$output" "id ranges"
+	contains "$output" "$T/state/pool"
+}
+
+@test "vps host says what is enforced, and why the rest is not" {
+	run vps host --json
+	if [ "$MODE" = vm ]; then
+		equal "$(jq -c '[.support[] | select(.item == "pids" or .item == "memory.limit") | .supported] | unique' <<<"$output")" '[true]'
+		equal "$(jq -r '.cgroups.nsdelegate, .cgroups.memory_recursiveprot' <<<"$output" | xargs)" "true true"
+	else
+		equal "$(jq -r '.support[] | select(.item == "pids") | .reason' <<<"$output")" "the host has no pids controller"
+	fi
+	# Whatever is not supported has a reason.
+	equal "$(jq '[.support[] | select(.supported | not) | select(.reason == "")] | length' <<<"$output")" 0
+}
+
+@test "a second vpsd is refused by the lock of the first" {
+	run timeout 30 vpsd --config "$T/vpsd.json" --helpers "$O" 3>&-
+	[ "$status" -eq 1 ]
+	contains "$output" "another vpsd runs already ('$T/run/vpsd.lock' is held)"
+	vps ls >/dev/null
+}
+
+@test "options: --help, --version, unknown ones" {
+	run vpsd --version
+	[ "$status" -eq 0 ]
+	[[ $output == "vpsd "[0-9]* ]]
+	run vpsd --help
+	[ "$status" -eq 0 ]
+	contains "$output" "usage: vpsd"
+	run vpsd --no-such-option
+	[ "$status" -eq 2 ]
+	run vpsd word
+	[ "$status" -eq 2 ]
+	run vpsd --log-level loud
+	[ "$status" -eq 2 ]
+	contains "$output" "'loud' is not a log level"
+}
+
+@test "a missing document that was asked for is an error" {
+	run timeout 30 vpsd --config "$T/none.json" --helpers "$O" 3>&-
+	[ "$status" -eq 1 ]
+	contains "$output" "$T/none.json"
+}
+
+@test "bad documents: file, path, value and what is expected, all at once" {
+	refused '{"statee": "/x", "reserve": {"memory": "2 GB"}, "sharing": "all", "state": "var/lib"}'
+	contains "$output" "$T/bad.json: reserve.memory: \"2 GB\" is not a size; write it as 2GiB"
+	contains "$output" "$T/bad.json: statee: "
+	contains "$output" "$T/bad.json: sharing: \"all\" is not"
+	contains "$output" "$T/bad.json: state: \"var/lib\" is not an absolute path without . and .."
+}
+
+@test "bad documents: no JSON, and twice the same key" {
+	refused '{"state": '
+	contains "$output" "$T/bad.json:2:1: "
+	refused '{"state": "/a", "state": "/b"}'
+	[[ $output == *"$T/bad.json:1:"*duplicate* ]]
+	refused '[]'
+	contains "$output" "$T/bad.json: "
+}
+
+@test "bad documents: what this build cannot do is refused by name" {
+	refused '{"listen": [{"tcp": "127.0.0.1:9180", "serve": "metrics"}]}'
+	contains "$output" 'listen[0].tcp: "127.0.0.1:9180" cannot be served'
+	refused "{\"networks\": [{\"network\": \"nat0\", \"mode\": \"nat\", \"ipv4\": [\"10.77.0.0/16\"]}], \"run\": \"$T/other\"}"
+	contains "$output" "this host cannot enforce networks"
+	contains "$output" '"tolerate_unsupported": ["networks"]'
+	refused '{"tolerate_unsupported": ["disc.*"]}'
+	contains "$output" 'tolerate_unsupported[0]: "disc.*" matches nothing that can be unsupported'
+}
+
+@test "missing controllers are named, all of them" {
+	host_only "this kernel has all controllers"
+	refused "$(jq --arg t "$T" '.required_controllers = ["cpu", "memory", "pids"] | .run = $t + "/other" | .state = $t + "/other" |
+		.pool = $t + "/other/pool" | .listen[0].unix = $t + "/other/vpsd.sock"' "$T/vpsd.json")"
+	[[ $output == *cpu*memory*pids* ]] || fail "$output"
+}
+
+@test "SIGTERM ends vpsd with 0 and touches no guest; the next one finds it" {
+	make_instance t/term
+	local init keeper pid
+	init=$(field t/term .pid) keeper=$(keeper_pid) pid=$(vpsd_pid)
+	kill_vpsd TERM
+	alive "$init"
+	alive "$keeper"
+	contains "$(tail -n 5 "$T/vpsd.log")" "stopping; the guests go on"
+	start_vpsd
+	equal "$(field t/term .pid)" "$init"
+	equal "$(keeper_pid)" "$keeper"
+	equal "$(inside t/term echo ok)" ok
+	drop_instance t/term
+}
+
+@test "without a daemon, vps says so and how to start it" {
+	run vps --socket "$T/none.sock" ls
+	[ "$status" -eq 1 ]
+	contains "$output" "cannot reach vpsd at '$T/none.sock'"
+	contains "$output" "systemctl start vpsd"
+	# A socket that was left behind.
+	kill_vpsd KILL
+	[ -S "$VPS_SOCKET" ]
+	run vps ls
+	[ "$status" -eq 1 ]
+	contains "$output" "vpsd does not run: start it with"
+	start_vpsd
+}
+
+@test "says so where it may not run" {
+	run setpriv --reuid 65534 --regid 65534 --clear-groups "$O/vpsd" --config "$T/vpsd.json" 3>&-
+	[ "$status" -ne 0 ]
+}

@@ -1,0 +1,150 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# What a plan promises: written to the kernel, read back, held.
+load lib
+
+setup_file() {
+	vm_only "needs the controllers of cgroup v2"
+	host_up
+	jq -n '{plan: "sized", version: 1, cpu: {cores: 0.5, guarantee: 0.25}, memory: {limit: "48MiB", guarantee: "16MiB"},
+		pids: 40, disk: {size: null, inodes: null}, network: {connections: null}}' >"$T/docs/plans/sized.json"
+	vps apply "$T/docs" >/dev/null
+	vps create t/a --plan sized --image busybox --quiet
+	make_instance t/b
+	C=$(instance_cgroup t/a)
+	export C
+}
+
+teardown_file() {
+	host_down
+}
+
+limit() {
+	field t/a ".limits[] | select(.limit == \"$1\") | .$2"
+}
+
+@test "cpu.max, cpu.weight, memory.max, memory.min, memory.swap.max, pids.max are what the plan says" {
+	equal "$(cat "$C/cpu.max")" "50000 100000"
+	equal "$(cat "$C/cpu.weight")" 25
+	equal "$(cat "$C/memory.max")" $((48 << 20))
+	equal "$(cat "$C/memory.min")" $((16 << 20))
+	equal "$(cat "$C/memory.swap.max")" 0
+	equal "$(cat "$C/pids.max")" 40
+}
+
+@test "each is shown as effective, with the value of the kernel" {
+	local name
+	for name in cpu.cores cpu.guarantee memory.limit memory.guarantee memory.swap pids; do
+		equal "$(limit "$name" effective)" true
+		equal "$(limit "$name" configured)" "$(limit "$name" actual)"
+	done
+	equal "$(field t/a '.unsupported | length')" 0
+}
+
+@test "the ancestors promise as much memory as is guaranteed below them" {
+	local dir=$C
+	while [ "$dir" != "$(cgroup_root)" ]; do
+		dir=$(dirname "$dir")
+		[ "$(cat "$dir/memory.min")" -ge $((16 << 20)) ] || fail "$dir"
+	done
+}
+
+@test "a limit that somebody else lowered in the kernel is shown as it is" {
+	echo 20 >"$C/pids.max"
+	equal "$(limit pids actual)" 20
+	echo 40 >"$C/pids.max"
+}
+
+@test "a guest cannot raise its limits" {
+	run inside t/a sh -c 'echo max >/sys/fs/cgroup/pids.max'
+	[ "$status" -ne 0 ]
+	run inside t/a sh -c 'echo max >/sys/fs/cgroup/memory.max'
+	[ "$status" -ne 0 ]
+	equal "$(cat "$C/pids.max")" 40
+	equal "$(cat "$C/guest/pids.max")" max
+}
+
+@test "a loop is held at its ceiling within 5 %" {
+	vps exec t/a -- sh -c 'while :; do :; done' 3>&- &
+	local client=$! usec0 usec1 t0 t1 share
+	burning() { [ "$(sed -n 's/^nr_throttled //p' "$C/cpu.stat")" -gt 5 ]; }
+	await 10 burning
+	usec() { sed -n 's/^usage_usec //p' "$C/cpu.stat"; }
+	t0=$(date +%s%N) usec0=$(usec)
+	sleep 10
+	t1=$(date +%s%N) usec1=$(usec)
+	kill "$client"
+	wait "$client" || true
+	share=$(((usec1 - usec0) * 1000 * 1000 / (t1 - t0)))
+	echo "# used $share thousandths of a core of 500" >&3
+	[ "$share" -ge 475 ] && [ "$share" -le 525 ] || fail "$share"
+}
+
+@test "memory: what takes too much dies inside, and nobody else notices" {
+	local kills boot pid vpsd
+	kills=$(field t/a .usage.oom_kills) boot=$(field t/b .boot) pid=$(field t/b .pid) vpsd=$(vpsd_pid)
+	run inside t/a tail /dev/zero
+	[ "$status" -eq 137 ] || fail "$status: $output"
+	[ "$(field t/a .usage.oom_kills)" -gt "$kills" ]
+	equal "$(inside t/a echo ok)" ok
+	equal "$(field t/a .boot)" 1
+	equal "$(field t/b '[.boot, .pid, .usage.oom_kills] | map(tostring) | join(" ")')" "$boot $pid 0"
+	equal "$(vpsd_pid)" "$vpsd"
+	alive "$vpsd"
+}
+
+@test "pids: a fork bomb stops at the number, and nobody else notices" {
+	local pids
+	# shellcheck disable=SC2016 # the guest's shell expands it
+	vps exec t/a -- sh -c 'n=0; while [ $n -lt 500 ]; do sleep 600 & n=$((n + 1)); done' >/dev/null 2>&1 3>&- || true
+	pids=$(field t/a .usage.pids)
+	[ "$pids" -le 40 ] && [ "$pids" -ge 30 ] || fail "$pids"
+	equal "$(inside t/b echo ok)" ok
+	vps restart --force t/a
+	equal "$(inside t/a echo ok)" ok
+	[ "$(field t/a .usage.pids)" -lt 20 ]
+}
+
+@test "a live change: written, read back, without a restart" {
+	local pid
+	pid=$(field t/a .pid)
+	jq -n '{tenant: "t", instances: [{name: "a", plan: "sized", image: "busybox",
+		overrides: {memory: {limit: "60MiB"}, pids: 30, cpu: {cores: 0.75}}}]}' >"$T/change.json"
+	vps apply --take-over "$T/change.json"
+	equal "$(cat "$C/memory.max" "$C/pids.max" "$C/cpu.max" | xargs)" "$((60 << 20)) 30 75000 100000"
+	equal "$(limit memory.limit actual)" $((60 << 20))
+	equal "$(field t/a .pid)" "$pid"
+}
+
+@test "a live change below what is in use is refused, and changes nothing" {
+	vps exec t/a -- sh -c 'x=$(head -c 20000000 /dev/zero | tr "\0" x); echo up; sleep 100; echo "$x"' >"$T/hold" 3>&- &
+	local client=$!
+	await 20 grep -q up "$T/hold"
+	jq '.instances[0].overrides.memory = {limit: "17MiB"}' "$T/change.json" >"$T/lower.json"
+	run vps apply --take-over "$T/lower.json"
+	[ "$status" -eq 1 ]
+	contains "$output" 17MiB
+	equal "$(cat "$C/memory.max")" $((60 << 20))
+	equal "$(field t/a .overrides.memory.limit)" 60MiB
+	kill "$client"
+	wait "$client" || true
+}
+
+@test "limits hold over a restart of the instance and of vpsd" {
+	kill_vpsd KILL
+	start_vpsd
+	equal "$(limit pids actual)" 30
+	vps restart --force t/a
+	equal "$(cat "$C/memory.max" "$C/pids.max" | xargs)" "$((60 << 20)) 30"
+}
+
+@test "more than the host has is not sold" {
+	jq -n '{plan: "huge", version: 1, cpu: {cores: 1}, memory: {limit: "64TiB", guarantee: "64TiB"},
+		disk: {size: null, inodes: null}, network: {connections: null}}' >"$T/huge.json"
+	vps apply "$T/huge.json" >/dev/null
+	run vps create t/huge --plan huge --image busybox
+	[ "$status" -eq 1 ]
+	contains "$output" memory
+	run vps info t/huge
+	[ "$status" -eq 1 ]
+}

@@ -1,0 +1,220 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# vpsd and the keeper die at any moment: no guest notices, no acknowledged change is lost, nothing half-made stays.
+load lib
+
+setup_file() {
+	host_up
+}
+
+teardown_file() {
+	host_down
+}
+
+names() {
+	vps ls --json | jq -r '.instances[] | .tenant + "/" + .name'
+}
+
+# Everything that must hold once vpsd is ready and no operation runs. Prints what does not.
+complaints() {
+	local list ids dirs running pids ranges
+	list=$(vps ls --json)
+	vps op ls --json | jq -r '.operations[] | select(.status == "running") | "operation \(.kind) \(.target) runs"'
+	jq -r '.instances[] | select(.state != "stopped" and .state != "running") | "\(.name) is \(.state)"' <<<"$list"
+	jq -r '.instances[] | select((.desired == "running") != (.state == "running")) | "\(.name): wanted \(.desired), is \(.state)"' <<<"$list"
+	ids=$(jq -r '.instances[].id' <<<"$list" | sort)
+	dirs=$(find "$T/state/pool/instances" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort)
+	[ "$ids" = "$dirs" ] || echo "instances: $(xargs <<<"$ids"); directories: $(xargs <<<"$dirs")"
+	[ -z "$(ls -A "$T/state/pool/tmp")" ] || echo "work in progress: $(ls "$T/state/pool/tmp")"
+	running=$(jq -r '.instances[] | select(.state == "running") | .id' <<<"$list" | sort)
+	# A stopped instance's empty cgroup is no leak; one with processes, or of nobody, is.
+	pids=$(find "$(cgroup_root)/shared" -mindepth 3 -name cgroup.procs -exec cat {} + | wc -l)
+	find "$(cgroup_root)/shared" -mindepth 2 -maxdepth 2 -type d -printf '%f\n' | while read -r id; do
+		grep -q "$id" <<<"$ids" || echo "cgroup of nobody: $id"
+	done
+	[ "$pids" -eq "$(guest_pids | wc -l)" ] || echo "$(guest_pids | wc -l) guest processes, $pids in cgroups"
+	[ -n "$running" ] || [ "$pids" -eq 0 ] || echo "$pids processes, though nothing runs"
+	ranges=$(vps host --json | jq .capacity.id_ranges_free)
+	[ "$ranges" -eq $((63 - $(wc -w <<<"$ids"))) ] || echo "$ranges id ranges are free"
+	jq -r '.instances[] | select(.state == "running") | .pid' <<<"$list" | while read -r pid; do
+		alive "$pid" || echo "init $pid is dead"
+	done
+}
+
+is_sound() {
+	[ -z "$(complaints)" ]
+}
+
+sound() {
+	await "${1:-20}" is_sound || fail "$(complaints)"
+}
+
+@test "kill -9 of vpsd: the same inits, the same boot, everything works" {
+	make_instance t/a
+	make_instance t/b
+	local before keeper
+	state() { vps ls --json | jq -c '[.instances[] | [.name, .state, .boot, .pid, .started, .ids.base]]'; }
+	before=$(state) keeper=$(keeper_pid)
+	kill_vpsd KILL
+	start_vpsd
+	equal "$(state)" "$before"
+	equal "$(keeper_pid)" "$keeper"
+	equal "$(inside t/a echo ok)" ok
+	vps restart --force t/b
+	sound
+}
+
+@test "a session goes on while vpsd dies" {
+	vps exec t/a -- sh -c 'echo up; while [ ! -e /tmp/go ]; do sleep 0.1; done; echo end; exit 9' >"$T/session" 3>&- &
+	local client=$!
+	await 10 grep -q up "$T/session"
+	kill_vpsd KILL
+	start_vpsd
+	inside t/a touch /tmp/go
+	ended_with "$client" 9
+	contains "$(cat "$T/session")" end
+}
+
+@test "what happened while vpsd was dead is understood: poweroff, reboot, a crash" {
+	local a b
+	put_inside t/a /etc/rc <<-'SH'
+		#!/bin/sh
+		while [ ! -e /tmp/off ]; do sleep 0.1; done
+		rm /tmp/off
+		poweroff -f
+	SH
+	put_inside t/b /etc/rc <<-'SH'
+		#!/bin/sh
+		while [ ! -e /tmp/again ]; do sleep 0.1; done
+		rm /tmp/again
+		reboot -f
+	SH
+	make_instance t/c
+	vps restart --force t/a
+	vps restart --force t/b
+	local boot_b boot_c pid_a pid_b pid_c
+	pid_a=$(field t/a .pid) pid_b=$(field t/b .pid) pid_c=$(field t/c .pid)
+	boot_b=$(field t/b .boot) boot_c=$(field t/c .boot)
+	kill_vpsd KILL
+	touch "/proc/$pid_a/root/tmp/off" "/proc/$pid_b/root/tmp/again"
+	kill -KILL "$pid_c"
+	await 10 dead "$pid_a"
+	await 10 dead "$pid_b"
+	await 10 dead "$pid_c"
+	start_vpsd
+	await 10 has_field t/a '.state + " " + .desired + " " + .last_exit' "stopped stopped poweroff"
+	await 20 has_field t/b '.state + " " + .last_exit' "running reboot"
+	equal "$(field t/b .boot)" $((boot_b + 1))
+	await 20 has_field t/c '.state + " " + .last_exit' "running killed"
+	[ "$(field t/c .boot)" -gt "$boot_c" ]
+	drop_instance t/c
+	vps start t/a
+	sound
+}
+
+@test "the keeper is killed: guests live and are adopted by a new one" {
+	local old before
+	old=$(keeper_pid)
+	before=$(vps ls --json | jq -c '[.instances[] | [.name, .boot, .pid]]')
+	kill -KILL "$old"
+	another() { [[ $(keeper_pid) =~ ^[0-9]+$ ]] && [ "$(keeper_pid)" != "$old" ] && is_host_ready; }
+	await 20 another
+	await 10 is_sound
+	equal "$(vps ls --json | jq -c '[.instances[] | [.name, .boot, .pid]]')" "$before"
+	equal "$(inside t/a echo ok)" ok
+	vps stop t/b
+	equal "$(field t/b .state)" stopped
+	vps start t/b
+	inside t/b echo ok
+	sound
+}
+
+@test "a guest that a new keeper adopted: its end is seen" {
+	local old
+	old=$(keeper_pid)
+	kill -KILL "$old"
+	await 20 is_host_ready
+	another() { [[ $(keeper_pid) =~ ^[0-9]+$ ]] && [ "$(keeper_pid)" != "$old" ]; }
+	await 20 another
+	await 10 has_field t/b .state running
+	local boot
+	boot=$(field t/b .boot)
+	# What became of it cannot be known; it was wanted, so it runs again.
+	kill -KILL "$(field t/b .pid)"
+	await 20 has_field t/b '.state + " " + (.boot | tostring)' "running $((boot + 1))"
+	sound
+}
+
+@test "vpsd and the keeper die together" {
+	local before
+	before=$(vps ls --json | jq -c '[.instances[] | [.name, .boot, .pid]]')
+	kill -KILL "$(keeper_pid)" "$(vpsd_pid)"
+	await 10 dead "$(vpsd_pid)"
+	start_vpsd
+	await 10 is_sound
+	equal "$(vps ls --json | jq -c '[.instances[] | [.name, .boot, .pid]]')" "$before"
+	equal "$(inside t/a echo ok)" ok
+}
+
+@test "vpsd is killed at random moments of create, start, stop, delete: no half state, nothing left" {
+	local seed=${VPS_TEST_SEED:-$((RANDOM * 32768 + RANDOM))} kills=50 i op target done=""
+	[ "$MODE" = host ] || kills=12
+	echo "# seed $seed (VPS_TEST_SEED repeats it), $kills kills" >&3
+	RANDOM=$seed
+	drop_instance t/a
+	drop_instance t/b
+	for ((i = 0; i < kills; i++)); do
+		target=t/k$((RANDOM % 3))
+		case $((RANDOM % 5)) in
+		0 | 1) op=(vps create "$target" --plan tiny --image busybox) ;;
+		2) op=(vps start "$target") ;;
+		3) op=(vps stop --timeout 1s "$target") ;;
+		4) op=(vps delete --force --yes "$target") ;;
+		esac
+		"${op[@]}" >"$T/op.out" 2>&1 3>&- &
+		local client=$! ms=$((RANDOM % 120))
+		[ "$MODE" = host ] || ms=$((ms * 20))
+		sleep "$((ms / 1000)).$(printf '%03d' $((ms % 1000)))"
+		kill_vpsd KILL
+		# An operation that was acknowledged as done stays done.
+		done=""
+		wait "$client" && done="${op[1]}"
+		start_vpsd
+		sound 30 || fail "seed $seed, kill $i at $ms ms of: ${op[*]}"
+		case $done in
+		create) vps info "$target" >/dev/null || fail "seed $seed, kill $i: $target was created and is gone" ;;
+		delete) ! vps info "$target" >/dev/null 2>&1 || fail "seed $seed, kill $i: $target was deleted and is there" ;;
+		start) has_field "$target" .state running || fail "seed $seed, kill $i: $target was started and does not run" ;;
+		stop) has_field "$target" .state stopped || fail "seed $seed, kill $i: $target was stopped and runs" ;;
+		esac
+	done
+	for target in $(names); do
+		drop_instance "$target"
+	done
+	sound
+	equal "$(guest_pids | wc -l)" 0
+}
+
+@test "vpsd is killed during an import: nothing of it stays" {
+	(cat "$(busybox_archive)"; sleep 30) 3>&- | vps image import half - >/dev/null 2>&1 3>&- &
+	working() { [ -n "$(ls -A "$T/state/pool/tmp")" ]; }
+	await 10 working
+	kill_vpsd KILL
+	start_vpsd
+	sound
+	run vps image ls
+	[[ $output != *half* ]]
+	vps image import whole "$(busybox_archive)" >/dev/null
+}
+
+@test "a damaged database: the last good copy takes its place, and that is said" {
+	make_instance t/db --no-start
+	kill_vpsd TERM
+	[ -e "$T/state/vpsd.db.backup" ]
+	rm -f "$T/state/vpsd.db-wal" "$T/state/vpsd.db-shm"
+	printf 'not a database, not at all' | dd of="$T/state/vpsd.db" conv=notrunc status=none
+	start_vpsd
+	grep -qi backup "$T/vpsd.log"
+	equal "$(field t/db .state)" stopped
+	drop_instance t/db
+}
