@@ -46,21 +46,23 @@ static void used_of_limit(char dst[CLI_TEXT], const json_t *instance, const char
 			      : "!");
 }
 
-/* The first words of what is not enforced: "disk,network". */
+/* What is not enforced, items of one kind together: "cpu.burst,disk,network". */
 static void unsupported_of(char dst[CLI_TEXT], const json_t *instance)
 {
 	_cleanup_sbuf_ struct sbuf b = SBUF_INIT;
-	char last[64] = "";
-	size_t i;
-	json_t *v;
-	json_array_foreach (json_object_get(instance, "unsupported"), i, v) {
-		const char *item = text_of(v, "item");
-		char word[64];
-		(void)str_fmt(word, sizeof(word), "%.*s", (int)strcspn(item, "."), item);
-		if (str_eq(word, last))
-			continue;
-		(void)str_copy(last, sizeof(last), word);
-		sbuf_addf(&b, "%s%s", b.len ? "," : "", word);
+	const json_t *items = json_object_get(instance, "unsupported");
+	const size_t n = json_array_size(items);
+	size_t same;
+	for (size_t i = 0; i < n; i += same) {
+		const char *item = text_of(json_array_get(items, i), "item");
+		const size_t len = strcspn(item, ".");
+		for (same = 1; i + same < n; same++) {
+			const char *next = text_of(json_array_get(items, i + same), "item");
+			if (strcspn(next, ".") != len || memcmp(next, item, len) != 0)
+				break;
+		}
+		sbuf_addf(&b, "%s%.*s", b.len ? "," : "", (int)(same > 1 ? len : strlen(item)),
+			  item);
 	}
 	if (str_fmt(dst, CLI_TEXT, "%s", b.len ? sbuf_str(&b) : "-") < 0)
 		(void)str_copy(dst, CLI_TEXT, "many");
