@@ -374,8 +374,9 @@ int diff_merge(const struct spec_instance *have, const struct spec_instance *wan
 {
 	_cleanup_problems_ struct problems *problems = problems_new();
 	const struct json_where w = {.file = "", .path = "", .problems = problems};
-	_cleanup_json_ json_t *a = instance_json(have);
-	_cleanup_json_ json_t *b = instance_json(want);
+	/* Without defaults: one that is written out would be taken for a wish. */
+	_cleanup_json_ json_t *a = json_rows_encode(&spec_instance_table, have, 0);
+	_cleanup_json_ json_t *b = json_rows_encode(&spec_instance_table, want, 0);
 	int r;
 
 	if (!problems || !a || !b)

@@ -24,13 +24,13 @@ static int load_json(const char *text, const char *what, json_t **ret, struct er
 	return 0;
 }
 
-/* Compact text of a document, taking the reference; NULL when memory is short. */
-static char *dump(json_t *doc)
+/* Compact text of a document with only what it had: a default that is written out would be taken
+ * for a wish when it is read again. NULL when memory is short. */
+static char *dump(const struct json_table *table, const void *object)
 {
-	char *text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
+	_cleanup_json_ json_t *doc = json_rows_encode(table, object, 0);
 
-	json_decref(doc);
-	return text;
+	return doc ? json_dumps(doc, JSON_COMPACT) : NULL;
 }
 
 /* --- writing --------------------------------------------------------------------------------- */
@@ -60,7 +60,7 @@ void db_end_op(struct store_txn *t, const char *id, const char *code, const stru
 /* 'i' first to last: the columns of db_put_inst() and db_add_inst(). */
 void db_add_inst(struct store_txn *t, const struct inst *i)
 {
-	_cleanup_free_ char *doc = dump(spec_instance_to_json(&i->spec));
+	_cleanup_free_ char *doc = dump(&spec_instance_table, &i->spec);
 
 	store_txn_add(t,
 		      "INSERT INTO instances (id, tenant_id, name, phase, desired, plan, "
@@ -76,7 +76,7 @@ void db_add_inst(struct store_txn *t, const struct inst *i)
 
 void db_put_inst(struct store_txn *t, const struct inst *i)
 {
-	_cleanup_free_ char *doc = dump(spec_instance_to_json(&i->spec));
+	_cleanup_free_ char *doc = dump(&spec_instance_table, &i->spec);
 
 	store_txn_add(t,
 		      "UPDATE instances SET phase = ?, desired = ?, plan = ?, plan_version = ?, "
@@ -97,7 +97,7 @@ void db_drop_inst(struct store_txn *t, const struct inst *i)
 
 void db_add_plan(struct store_txn *t, const struct inst_plan *p)
 {
-	_cleanup_free_ char *doc = dump(spec_plan_to_json(&p->spec));
+	_cleanup_free_ char *doc = dump(&spec_plan_table, &p->spec);
 
 	store_txn_add(t, "INSERT INTO plans (name, version, doc, created) VALUES (?, ?, ?, ?)",
 		      "sisi", p->spec.name, (int64_t)p->spec.version, doc, (int64_t)p->created);
@@ -105,7 +105,7 @@ void db_add_plan(struct store_txn *t, const struct inst_plan *p)
 
 void db_put_tenant(struct store_txn *t, const struct inst_tenant *tn)
 {
-	_cleanup_free_ char *doc = dump(spec_tenant_to_json(&tn->spec));
+	_cleanup_free_ char *doc = dump(&spec_tenant_table, &tn->spec);
 
 	store_txn_add(t,
 		      "INSERT INTO tenants (id, name, doc, by_file, created) "
@@ -262,7 +262,9 @@ static int fill_inst(struct inst *i, const struct store_row *r, struct err *err)
 		(void)problems_to_err(problems, err);
 		return err_set(err, EBADMSG, "the document of '%s' is damaged", name);
 	}
-	return 0;
+	if (!i->spec.hostname)
+		i->spec.hostname = strdup(i->spec.name);
+	return i->spec.hostname ? 0 : err_set(err, ENOMEM, "cannot load '%s': out of memory", name);
 }
 
 static void fill_numbers(struct inst *i, const struct store_row *r)
