@@ -153,12 +153,20 @@ static void print_change(const json_t *c)
 		printf("    %s\n", text_of(error, "message"));
 }
 
+/* Quiet: only what was not done. */
+static bool is_shown(const struct cli *cli, const json_t *change)
+{
+	return !cli->quiet ||
+	       !str_eq(json_string_value(json_object_get(change, "outcome")), "done");
+}
+
 static void print_changes(const struct cli *cli, const json_t *changes)
 {
 	size_t i;
 	json_t *c;
 	json_array_foreach (changes, i, c)
-		print_change(c);
+		if (is_shown(cli, c))
+			print_change(c);
 	if (json_array_size(changes) == 0 && !cli->quiet)
 		puts("nothing to change");
 }
