@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
@@ -25,6 +26,7 @@
 #include "runtime/instance/store.h"
 
 #define CONFIG_DEFAULT VPS_SYSCONFDIR "/vpsd/vpsd.json"
+#define FILES_WANTED 262144u
 #define HELPERS_DEFAULT VPS_PREFIX "/libexec/vpsd"
 #define SECCOMP_OWN VPS_SYSCONFDIR "/vpsd/seccomp/default.json"
 
@@ -312,6 +314,23 @@ static int serve(struct daemon *d, const struct options *o, struct err *err)
 	return r == 0 ? 0 : -EIO;
 }
 
+/* About sixteen descriptors for each running guest (cgroup files, pidfd, console). */
+static void raise_files(void)
+{
+	struct rlimit have, want = {.rlim_cur = FILES_WANTED, .rlim_max = FILES_WANTED};
+	if (getrlimit(RLIMIT_NOFILE, &have) < 0 || have.rlim_cur >= FILES_WANTED)
+		return;
+	if (have.rlim_max > FILES_WANTED)
+		want.rlim_max = have.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &want) == 0)
+		return;
+	have.rlim_cur = have.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &have) < 0 || have.rlim_max < FILES_WANTED)
+		log_warning("only %llu open files are allowed: enough for about %llu guests",
+			    (unsigned long long)have.rlim_cur,
+			    (unsigned long long)have.rlim_cur / 16);
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = {
@@ -330,6 +349,7 @@ int main(int argc, char **argv)
 		log_error("vpsd must run as root");
 		return EXIT_FAILURE;
 	}
+	raise_files();
 	d.api.started = (uint64_t)time(NULL);
 	r = load_host(&o, &d.host, &err);
 	if (r == 0)
