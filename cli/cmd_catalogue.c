@@ -62,9 +62,8 @@ int cmd_image_ls(struct cli *cli, int argc, char **argv)
 		table_cell(t, "%s", text_of(v, "name"));
 		table_cell(t, "%.12s", text_of(v, "digest"));
 		table_cell(t, "%s",
-			   json_is_true(json_object_get(v, "missing"))
-				   ? "MISSING"
-				   : text_of(os, "name"));
+			   json_is_true(json_object_get(v, "missing")) ? "MISSING"
+								       : text_of(os, "name"));
 		table_cell(t, "%s", size);
 		table_cell(t, "%lld", (long long)json_integer_value(json_object_get(v, "entries")));
 		table_cell(t, "%lld", (long long)json_integer_value(json_object_get(v, "used_by")));
