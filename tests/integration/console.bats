@@ -56,11 +56,14 @@ expect() {
 }
 
 @test "from a pipe: input, and the output goes on after its end" {
-	(echo piped; await 10 grep -q '<piped>' "$BATS_TEST_TMPDIR/out") | vps console t/a >"$BATS_TEST_TMPDIR/out" 3>&- &
+	vps console t/a < <(echo piped) >"$BATS_TEST_TMPDIR/out" 3>&- &
 	local reader=$!
 	await 10 grep -q '<piped>' "$BATS_TEST_TMPDIR/out"
-	kill %1 "$reader" 2>/dev/null || true
-	wait || true
+	inside t/a sh -c 'echo more >/dev/console'
+	await 10 grep -q more "$BATS_TEST_TMPDIR/out"
+	alive "$reader"
+	kill "$reader"
+	wait "$reader" || true
 }
 
 @test "it survives vpsd" {

@@ -237,7 +237,7 @@ instance_dir() {
 }
 
 log_dir() {
-	find "$T" -type d -path '*log*' -name "$(field "$1" .id)"
+	echo "$T/state/log/$(field "$1" .id)"
 }
 
 instance_cgroup() {

@@ -5,6 +5,9 @@ load lib
 
 setup_file() {
 	host_up
+	# The first one also loads what all share: the device program.
+	make_instance t/first
+	drop_instance t/first
 	LEDGER=$(ledger)
 	export LEDGER
 }

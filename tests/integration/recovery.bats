@@ -11,6 +11,16 @@ teardown_file() {
 	host_down
 }
 
+# Whatever became of the test before.
+setup() {
+	alive "$(vpsd_pid)" || start_vpsd
+}
+
+# within INIT COMMAND...: without vpsd and the keeper.
+within() {
+	nsenter -t "$1" -U -m -p -S 0 -G 0 "${@:2}"
+}
+
 names() {
 	vps ls --json | jq -r '.instances[] | .tenant + "/" + .name'
 }
@@ -53,7 +63,7 @@ sound() {
 	make_instance t/a
 	make_instance t/b
 	local before keeper
-	state() { vps ls --json | jq -c '[.instances[] | [.name, .state, .boot, .pid, .started, .ids.base]]'; }
+	state() { vps ls --json | jq -c '[.instances[] | [.name, .state, .boot, .pid, .ids.base]]'; }
 	before=$(state) keeper=$(keeper_pid)
 	kill_vpsd KILL
 	start_vpsd
@@ -96,7 +106,8 @@ sound() {
 	pid_a=$(field t/a .pid) pid_b=$(field t/b .pid) pid_c=$(field t/c .pid)
 	boot_b=$(field t/b .boot) boot_c=$(field t/c .boot)
 	kill_vpsd KILL
-	touch "/proc/$pid_a/root/tmp/off" "/proc/$pid_b/root/tmp/again"
+	within "$pid_a" touch /tmp/off
+	within "$pid_b" touch /tmp/again
 	kill -KILL "$pid_c"
 	await 10 dead "$pid_a"
 	await 10 dead "$pid_b"
@@ -196,10 +207,14 @@ sound() {
 }
 
 @test "vpsd is killed during an import: nothing of it stays" {
-	(cat "$(busybox_archive)"; sleep 30) 3>&- | vps image import half - >/dev/null 2>&1 3>&- &
+	mkfifo "$T/pipe"
+	vps image import half - <"$T/pipe" >/dev/null 2>&1 3>&- &
+	exec 5>"$T/pipe" # held open: the archive does not end
+	head -c 1000000 "$(busybox_archive)" >&5
 	working() { [ -n "$(ls -A "$T/state/pool/tmp")" ]; }
 	await 10 working
 	kill_vpsd KILL
+	exec 5>&-
 	start_vpsd
 	sound
 	run vps image ls
