@@ -284,12 +284,26 @@ static void drain(struct pump *p)
 	}
 }
 
-static void turn_pump(struct pump *p, short readable, short writable)
+/* False when it has ended now: at its source, or because nobody takes its data any more. */
+static bool turn_pump(struct pump *p, short readable, short writable)
 {
-	if (readable && p->at == p->len && !pump_read(p))
+	if ((readable && p->at == p->len && !pump_read(p)) ||
+	    (writable && p->at < p->len && !pump_write(p))) {
 		pump_stop(p);
-	if (writable && p->at < p->len && !pump_write(p))
-		pump_stop(p);
+		return false;
+	}
+	return true;
+}
+
+/* Closes where the command's output came from: it meets EPIPE, or a hang-up, as behind any pipe. */
+static void end_output(struct session *s, unsigned n)
+{
+	if (s->c.n_fds == 1) {
+		n = 0;
+		s->in.to = -1;
+	}
+	if (n < s->c.n_fds)
+		cleanup_close(&s->c.fds[n]);
 }
 
 static int exec_loop(struct session *s, bool tty, struct err *err)
@@ -315,8 +329,10 @@ static int exec_loop(struct session *s, bool tty, struct err *err)
 			end_input(s, tty);
 		if (f[3].revents && !pump_write(&s->in))
 			pump_stop(&s->in);
-		turn_pump(&s->out, f[4].revents, f[5].revents);
-		turn_pump(&s->err, f[6].revents, f[7].revents);
+		if (!turn_pump(&s->out, f[4].revents, f[5].revents))
+			end_output(s, 1);
+		if (!turn_pump(&s->err, f[6].revents, f[7].revents))
+			end_output(s, 2);
 		if (f[0].revents || client_raw_pending(&s->c)) {
 			int r = read_frames(s, on_started, err);
 			if (r < 0 && !s->ended)
