@@ -53,20 +53,29 @@ static const struct {
 	{"quotactl", SYS_quotactl, {0}, EPERM},
 	{"personality", SYS_personality, {0x0040000}, EPERM},
 	{"ioctl FS_IOC_SETFLAGS", SYS_ioctl, {-1, FS_IOC_SETFLAGS_64}, EPERM},
-	{"ioctl FS_IOC_SETFLAGS with high bits", SYS_ioctl, {-1, FS_IOC_SETFLAGS_64 | 1l << 40}, EPERM},
+	{"ioctl FS_IOC_SETFLAGS with high bits",
+	 SYS_ioctl,
+	 {-1, FS_IOC_SETFLAGS_64 | 1l << 40},
+	 EPERM},
 	{"ioctl FS_IOC_FSSETXATTR", SYS_ioctl, {-1, FS_IOC_FSSETXATTR_64}, EPERM},
 	{"ioctl TIOCSTI", SYS_ioctl, {-1, TIOCSTI_NUMBER}, EPERM},
 	{"ioctl TIOCLINUX", SYS_ioctl, {-1, TIOCLINUX_NUMBER}, EPERM},
 	{"umount2 MNT_FORCE", SYS_umount2, {(long)"/nowhere", MNT_FORCE}, EACCES},
 	{"sched_setscheduler SCHED_FIFO", SYS_sched_setscheduler, {-1, SCHED_FIFO}, EPERM},
-	{"sched_setscheduler with RESET_ON_FORK", SYS_sched_setscheduler, {-1, SCHED_FIFO_RESET}, EPERM},
+	{"sched_setscheduler with RESET_ON_FORK",
+	 SYS_sched_setscheduler,
+	 {-1, SCHED_FIFO_RESET},
+	 EPERM},
 	{"socket AF_ALG", SYS_socket, {AF_ALG, SOCK_SEQPACKET, 0}, EAFNOSUPPORT},
 	{"socket AF_VSOCK", SYS_socket, {AF_VSOCK, SOCK_STREAM, 0}, EAFNOSUPPORT},
 	{"socket AF_KEY", SYS_socket, {AF_KEY, SOCK_RAW, 2}, EAFNOSUPPORT},
 	{"socket AF_CAN", SYS_socket, {AF_CAN, SOCK_RAW, 1}, EAFNOSUPPORT},
 	{"socket AF_TIPC", SYS_socket, {AF_TIPC, SOCK_STREAM, 0}, EAFNOSUPPORT},
 	{"socket AF_RDS", SYS_socket, {AF_RDS, SOCK_SEQPACKET, 0}, EAFNOSUPPORT},
-	{"socket NETLINK_AUDIT", SYS_socket, {AF_NETLINK, SOCK_RAW, NETLINK_AUDIT_NUMBER}, EAFNOSUPPORT},
+	{"socket NETLINK_AUDIT",
+	 SYS_socket,
+	 {AF_NETLINK, SOCK_RAW, NETLINK_AUDIT_NUMBER},
+	 EAFNOSUPPORT},
 	/* What a server needs is there. */
 	{"socket AF_UNIX", SYS_socket, {AF_UNIX, SOCK_STREAM, 0}, 0},
 	{"socket AF_INET", SYS_socket, {AF_INET, SOCK_STREAM, 0}, 0},
@@ -88,7 +97,8 @@ int main(void)
 		int e = r < 0 ? errno : 0;
 		if (e == rows[i].want)
 			continue;
-		printf("%s: %s, expected %s\n", rows[i].name, strerrorname_np(e), strerrorname_np(rows[i].want));
+		printf("%s: %s, expected %s\n", rows[i].name, strerrorname_np(e),
+		       strerrorname_np(rows[i].want));
 		wrong++;
 	}
 	/* The filter knows one architecture: the 32-bit table and x32 are others. */
