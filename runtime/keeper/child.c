@@ -12,7 +12,7 @@
 #include "runtime/keeper/keeper.h"
 
 #define STRAYS_FIRST_USEC 20000u
-#define STRAYS_LAST_USEC 60000000u
+#define STRAYS_MOST_USEC 30000000u
 
 int child_reap(pid_t pid, uint32_t *ret_status)
 {
@@ -92,8 +92,22 @@ static bool child_known(struct keeper *k, pid_t pid)
 	return false;
 }
 
+/* Whether a helper is at work whose child may be born and not told of. */
+static bool child_expected(const struct keeper *k)
+{
+	for (const struct op *op = k->ops; op; op = op->next)
+		if (op->pending.child == 0)
+			return true;
+	return false;
+}
+
 void strays_reap(struct keeper *k)
 {
+	/* What looks like a stray may be such a child: soon again. */
+	if (child_expected(k)) {
+		timer_set(k, &k->strays, TIMER_STRAYS, k->now + STRAYS_FIRST_USEC);
+		return;
+	}
 	for (int i = 0; i < 256; i++) {
 		siginfo_t si = {0};
 		uint32_t status;
@@ -106,9 +120,11 @@ void strays_reap(struct keeper *k)
 		else if (k->ops)
 			break; /* perhaps a helper whose report was not read yet: later */
 	}
-	k->strays_pause *= 2;
-	if (k->strays_pause <= STRAYS_LAST_USEC)
-		timer_set(k, &k->strays, TIMER_STRAYS, k->now + k->strays_pause);
+	/* For ever, now and then: nobody can tell when a stray ends, and a guest's pid namespace
+	 * does not end before all that were in it are reaped. */
+	k->strays_pause =
+		k->strays_pause < STRAYS_MOST_USEC / 2 ? k->strays_pause * 2 : STRAYS_MOST_USEC;
+	timer_set(k, &k->strays, TIMER_STRAYS, k->now + k->strays_pause);
 }
 
 void strays_look(struct keeper *k)

@@ -39,6 +39,8 @@ static void op_end(struct keeper *k, struct op *op, bool has_failed)
 		child_watch(k, helper);
 	if (child > 0)
 		child_watch(k, child);
+	else if (has_failed)
+		strays_look(k); /* the helper may have died before it could tell of one */
 	cleanup_close(&op->cgroup);
 	cleanup_close(&op->log_dir);
 	free(op);
@@ -46,12 +48,14 @@ static void op_end(struct keeper *k, struct op *op, bool has_failed)
 
 static void op_fail(struct keeper *k, struct op *op, const struct err *why)
 {
+	int cgroup = op->session ? op->session->leaf : op->cgroup;
 	struct err e = ERR_INIT;
 
 	server_fail(k, op->peer, op->seq, why);
-	/* The cgroup of a launch was made for it alone: whatever it left there has to go. */
-	if (!op->session && op->cgroup >= 0 &&
-	    file_write_at(op->cgroup, "cgroup.kill", "1", &e) < 0)
+	/* The cgroup was made for this alone: whatever is left there has to go. The child of a join
+	 * that was told of is killed by its pidfd. */
+	if (cgroup >= 0 && (!op->session || op->pending.child == 0) &&
+	    file_write_at(cgroup, "cgroup.kill", "1", &e) < 0)
 		log_debug("%s", err_text(&e));
 	if (op->session)
 		session_failed(k, op->session, why);

@@ -245,6 +245,26 @@ fds() {
 	[ "$(pgrep -P "$(keeper_pid)" | wc -l)" = 1 ]
 }
 
+@test "exec: a joiner that dies at once does not keep its guest from ending" {
+	command -v strace >/dev/null || skip "no strace"
+	launch b $B 1 2000000 /init b
+	mkdir "$CGROUP/b/exec"
+	# The middle process is held where the last one is born and nobody was told, and killed there.
+	strace -f -q -o /dev/null -e trace=sendmsg -e inject=sendmsg:delay_enter=500000 -p "$(keeper_pid)" 3>&- &
+	local tracer=$! session
+	await grep -q "TracerPid:	$tracer" "/proc/$(keeper_pid)/status"
+	timeout 60 "$PROBE" --cgroup "$CGROUP/b/exec" --base 2000000 "$SOCKET" exec $B 1 true </dev/null 3>&- &
+	session=$!
+	await sh -c "[ \$(wc -w <'$CGROUP/b/exec/cgroup.procs') -ge 2 ]"
+	echo 1 >"$CGROUP/b/exec/cgroup.kill"
+	run ! wait $session
+	kill $tracer
+	wait $tracer || true
+	probe signal $B 1 9
+	await sh -c "'$PROBE' '$SOCKET' list | grep -q '^$B 1 .*how=3'"
+	probe forget $B 1
+}
+
 @test "console: input, output, read-only" {
 	launch b $B 1 2000000 /bin/sh -i
 	{
