@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Budgets. */
+/* A token bucket: how many bytes of a guest's output may be handled now. */
 #include "runtime/keeper/budget.h"
 
 #define USEC_PER_SEC 1000000u

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames. */
+/* Cuts frames out of a client's bytes, and makes those that go back. */
 #include "runtime/keeper/frame.h"
 
 #include <string.h>

@@ -221,8 +221,8 @@ void child_watch(struct keeper *k, pid_t pid);
 void child_event(struct keeper *k, struct child *c);
 /* The wait(2) status of our child if it has ended: 1, 0 = not yet, -ECHILD = not our child. */
 int child_reap(pid_t pid, uint32_t *ret_status);
-/* Looks for children that nobody watches, now and then from here on: fds or memory had run out, or a
- * helper died before it told of a child. */
+/* Looks for children that nobody watches, now and then from here on: fds or memory had run out, or
+ * a helper died before it told of a child. */
 void strays_look(struct keeper *k);
 void strays_reap(struct keeper *k);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The relay. */
+/* The helper of one framed session: moves bytes between the client and the process, with no rights.
+ */
 #include "runtime/keeper/relay.h"
 
 #include <fcntl.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "runtime/keeper/client.h"
 #include "runtime/keeper/frame.h"
 
@@ -138,15 +140,10 @@ static bool filter_calls(void)
 static bool become_small(const struct relay_start *s)
 {
 	sigset_t none;
-	int fd;
 
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_NAME, "vps-relay", 0, 0, 0) < 0)
 		return false;
-	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		(void)!write(fd, "0", 1);
-		(void)close(fd);
-	}
+	(void)file_write_at(AT_FDCWD, "/proc/self/oom_score_adj", "0", NULL);
 	(void)sigemptyset(&none);
 	return keep_fds(s) && sigprocmask(SIG_SETMASK, &none, NULL) == 0 &&
 	       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && drop_capabilities() && filter_calls();
