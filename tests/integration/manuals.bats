@@ -26,7 +26,7 @@ page() {
 	done < <(vps help | sed -n '/^Verbs:/,/^$/s/^  \([a-z]*\( [a-z]*\)\?\)  .*/\1/p')
 	# Options, too.
 	while read -r verb; do
-		contains "$text" " $verb"
+		contains "$text" "$verb"
 	done < <(grep -o '{"[a-z-]*", [^,]*, .[bsl]., &' "$REPO"/cli/*.c | sed 's/.*{"\([a-z-]*\)".*/--\1/' | sort -u)
 }
 
