@@ -312,7 +312,7 @@ int cmd_op_ls(struct cli *cli, int argc, char **argv)
 int cmd_help(struct cli *cli, int argc, char **argv)
 {
 	int words = 0;
-	if (argc == 0) {
+	if (argc == 0 || str_eq(argv[0], "--help") || str_eq(argv[0], "-h")) {
 		verbs_help(cli);
 		return CLI_OK;
 	}
