@@ -35,13 +35,31 @@ int api_plan_get(struct request *rq, struct err *err)
 	return 0;
 }
 
+/* Between a request and the commit of its plan; whichever of them ends last frees it. */
+struct plan_waiter {
+	struct request *rq; /* NULL: the client went away */
+	bool is_done;	    /* on_plan_added() was called, or will not be */
+};
+
+static void plan_waiter_release(struct request *rq, void *data)
+{
+	(void)rq;
+	struct plan_waiter *w = data;
+	w->rq = NULL;
+	if (w->is_done)
+		free(w);
+}
+
 static void on_plan_added(void *arg, const struct err *err)
 {
-	struct request *rq = arg;
-	if (err)
-		request_error(rq, err);
+	struct plan_waiter *w = arg;
+	w->is_done = true;
+	if (!w->rq)
+		free(w);
+	else if (err)
+		request_error(w->rq, err);
 	else
-		request_json(rq, 201, json_pack("{s:b}", "added", 1));
+		request_json(w->rq, 201, json_pack("{s:b}", "added", 1));
 }
 
 int api_plan_add(struct request *rq, struct err *err)
@@ -60,9 +78,16 @@ int api_plan_add(struct request *rq, struct err *err)
 		return api_answer_problems(rq, problems);
 	if (r < 0)
 		return err_set(err, -r, "no memory for the request");
-	/* The request outlives the commit: it is parked until this answer. */
+	struct plan_waiter *w = calloc(1, sizeof(*w));
+	if (!w)
+		return err_set(err, ENOMEM, "no memory for the request");
+	w->rq = rq;
+	request_set_data(rq, w, plan_waiter_release);
 	request_defer(rq);
-	return inst_plan_add(api_of(rq)->manager, &plan, on_plan_added, rq, err);
+	r = inst_plan_add(api_of(rq)->manager, &plan, on_plan_added, w, err);
+	if (r < 0)
+		w->is_done = true;
+	return r;
 }
 
 int api_tenants_list(struct request *rq, struct err *err)

@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <systemd/sd-event.h>
 
@@ -35,15 +36,38 @@ struct route {
 	int (*handle)(struct request *rq, struct err *err);
 	/* ROUTE_STREAM only: called once before the body. */
 	int (*begin)(struct request *rq, struct err *err);
-	/* ROUTE_STREAM only: takes bytes; returns how many, 0 = none now (then request_body_ready()
-	 * is called later), negative = failed. */
+	/* ROUTE_STREAM only: takes bytes; returns how many, 0 = none now (then request_wake() is
+	 * called later), negative = failed: the rest of the body is dropped. */
 	ssize_t (*on_body)(struct request *rq, const char *data, size_t len, struct err *err);
 };
 
-/* 'routes' ends with a row without method. 'context' is what request_context() gives. Makes the
- * socket (mode 0660, the group if it exists) and starts to serve. */
+/* What one client can take, and for how long. */
+struct server_limits {
+	unsigned connections;
+	unsigned users;		/* of these, for others than root */
+	unsigned idle_seconds;	/* without a byte, in either direction */
+	uint64_t request_usec;	/* for a request's header, and for its body (streamed ones apart) */
+	uint64_t kept_usec;	/* from an answer to the end of the next request's header */
+	uint64_t interval_usec; /* between looks at these two */
+};
+
+extern const struct server_limits server_limits_default;
+
+struct server_options {
+	sd_event *event;
+	const char *socket_path;
+	const char *group;	    /* NULL, or one that need not exist */
+	const struct route *routes; /* ends with a row without method */
+	void *context;		    /* what request_context() gives */
+	const struct server_limits *limits;
+};
+
+/* Makes the socket (mode 0660, the group if it exists) and starts to serve. */
+int server_start(const struct server_options *o, struct server **ret, struct err *err);
+/* The same with the default limits. */
 int server_new(sd_event *event, const char *socket_path, const char *group,
 	       const struct route *routes, void *context, struct server **ret, struct err *err);
+/* Sends the answers that are ready, says "unavailable" to those who still wait, and closes all. */
 void server_free(struct server *s);
 
 void *request_context(const struct request *rq);
@@ -63,14 +87,15 @@ void request_set_data(struct request *rq, void *data,
 		      void (*release)(struct request *rq, void *data));
 void *request_data(const struct request *rq);
 
-/* Answers; consumes 'body'. May be called in the handler or, after request_defer(), later. */
+/* Answers; consumes 'body'. May be called in the handler or, after request_defer(), later. The
+ * first answer stands. */
 void request_json(struct request *rq, unsigned status, json_t *body);
 void request_error(struct request *rq, const struct err *err);
 /* As request_error() with a status and an error object of the caller's ({"code", ...}; consumed).
  */
 void request_error_json(struct request *rq, unsigned status, json_t *error);
-/* Answers with bytes from 'read' (>0 bytes, 0 = nothing now, -1 = end); see request_stream_ready().
- * 'data' is request_data(). */
+/* Answers with bytes from 'read': how many, 0 = none now (then request_wake() is called later),
+ * negative = end. 'data' is request_data(). */
 int request_stream(struct request *rq, const char *content_type,
 		   ssize_t (*read)(void *data, char *buf, size_t max), struct err *err);
 /* The handler will answer later. */
@@ -83,6 +108,7 @@ int request_upgrade(struct request *rq,
 		    void (*upgraded)(void *data, int sock, const void *early, size_t early_len),
 		    struct err *err);
 
-/* {"code", "message"[, "hint"]} of an error, and its HTTP status. */
+/* Name of an error in the API ("not-found"), its HTTP status, and {"code", "message"[, "hint"]}. */
+const char *error_name(const struct err *err);
 json_t *error_to_json(const struct err *err);
 unsigned error_status(const struct err *err);
