@@ -16,6 +16,7 @@
 #include "runtime/instance/private.h"
 
 #define BOOT_ID_FILE "boot-id"
+#define OWNER_FILE "owner"
 
 /* --- small questions ------------------------------------------------------------------------- */
 
@@ -202,6 +203,32 @@ static int copy_paths(struct inst_manager *m, const struct inst_config *c, struc
 	return 0;
 }
 
+/*
+ * The pool says which database it belongs to. Of another one (lost and made anew, restored from a
+ * backup) nothing is removed for being unknown: those files are what customers have left.
+ */
+static int claim_pool(struct inst_manager *m, struct err *err)
+{
+	const char *id = store_id(m->store);
+	char owner[64] = "";
+	ssize_t n =
+		file_read_short_at(img_store_fd(m->images), OWNER_FILE, owner, sizeof(owner), err);
+
+	if (n < 0 && n != -ENOENT)
+		return (int)n;
+	if (n < 0)
+		return file_replace_at(img_store_fd(m->images), OWNER_FILE, id, strlen(id), 0600,
+				       err);
+	m->keeps_strays = !str_eq(owner, id);
+	if (m->keeps_strays)
+		log_error(
+			"the pool '%s' belongs to another database than this one: files of unknown "
+			"instances and images are kept; to give them up, remove '%s/" OWNER_FILE
+			"' and restart vpsd",
+			m->host->pool, m->host->pool);
+	return 0;
+}
+
 static int open_all(struct inst_manager *m, const struct inst_config *c, struct err *err)
 {
 	int r = copy_paths(m, c, err);
@@ -212,6 +239,8 @@ static int open_all(struct inst_manager *m, const struct inst_config *c, struct 
 		r = check_boot_id(m, err);
 	if (r >= 0)
 		r = img_store_open(m->host->pool, &m->images, err);
+	if (r >= 0)
+		r = claim_pool(m, err);
 	if (r >= 0)
 		r = open_cgroups(m, c->cgroup_root, err);
 	if (r < 0)

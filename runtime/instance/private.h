@@ -131,6 +131,7 @@ struct inst_manager {
 	void *on_event_arg;
 	uint64_t session_serial;
 	struct op *image_op; /* import or build under way */
+	bool keeps_strays;   /* the pool is of another database: nothing unknown is removed */
 	size_t n_starting;   /* starts of the queue that are under way */
 	char (*start_queue)[ID_TEXT];
 	size_t n_queue, queue_at;

@@ -308,6 +308,10 @@ static void act_remove_dir(struct inst_manager *m, const char *id)
 		.argv = argv, .timeout_usec = REMOVE_LIMIT, .done = on_dir_removed};
 	struct err err = ERR_INIT;
 
+	if (m->keeps_strays) {
+		log_warning("keeping the files of %s, which is no instance", id);
+		return;
+	}
 	log_warning("removing the files of %s, which is no instance", id);
 	if (job_start(m->jobs, &job, NULL, &err) < 0)
 		on_dir_removed(NULL, NULL, &err, NULL);
@@ -316,7 +320,7 @@ static void act_remove_dir(struct inst_manager *m, const char *id)
 /* Directories of nobody in the run and the log directory. */
 static void sweep_dir(struct inst_manager *m, int dirfd)
 {
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = path_open_beneath(dirfd, ".", O_RDONLY | O_DIRECTORY, 0, NULL);
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *e;
 
@@ -580,7 +584,8 @@ static int recover(struct inst_manager *m, struct err *err)
 		log_warning("cannot write the sums of the guarantees: %s", err_text(&sums));
 	if (!m->is_ready) {
 		sweep_dir(m, m->run_fd);
-		sweep_dir(m, m->log_fd);
+		if (!m->keeps_strays)
+			sweep_dir(m, m->log_fd);
 		clean_tmp(m);
 	}
 	return 0;

@@ -69,4 +69,9 @@ static const char *const store_migrations[] = {
 	"  result TEXT"
 	") STRICT, WITHOUT ROWID;"
 	"CREATE INDEX operations_created ON operations (created);",
+	/* 1 -> 2 */
+	"CREATE TABLE meta (" /* "id": see store_id() */
+	"  key TEXT PRIMARY KEY NOT NULL,"
+	"  value TEXT NOT NULL"
+	") STRICT, WITHOUT ROWID;",
 };

@@ -16,11 +16,13 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "base/rand.h"
 #include "base/str.h"
 #include "runtime/instance/schema.sql.h"
 
@@ -31,6 +33,8 @@
 /* Checkpoint once the log holds this many transactions, or when the thread has been idle. */
 #define CHECKPOINT_AFTER 256
 #define IDLE_SECONDS 2
+/* A backup is written in a quiet moment after a change, this long after the one before. */
+#define BACKUP_SECONDS 600
 
 struct param {
 	char type; /* 's' or 'i' */
@@ -77,7 +81,11 @@ struct store {
 	struct queue queue;	/* submitted */
 	struct queue completed; /* to be dispatched */
 	bool busy, stop, backup;
-	unsigned since_checkpoint; /* committer only */
+	char id[ID_TEXT];
+	/* Committer only. */
+	unsigned since_checkpoint;
+	bool is_changed;    /* since the last backup */
+	time_t next_backup; /* monotonic seconds */
 };
 
 struct store_row {
@@ -195,8 +203,50 @@ static int open_checked(const char *path, sqlite3 **ret, struct err *err)
 	return 0;
 }
 
-/* Renames the damaged file with its log files to a free name, and copies the last good backup to
- * its place (a copy, so that the backup stays). */
+/* VACUUM INTO writes a closed file without a log beside it; it appears under its name when whole.
+ * The file is made first, for its mode: it holds hashes of passwords. */
+static int copy_into(sqlite3 *db, const char *dir, const char *name, struct err *err)
+{
+	_cleanup_close_ int dirfd = path_open_dir(dir, err), fd = -1;
+	char tmp[64];
+	char *sql;
+	int r;
+
+	if (dirfd < 0)
+		return dirfd;
+	(void)str_fmt(tmp, sizeof(tmp), "%s.tmp", name);
+	if (unlinkat(dirfd, tmp, 0) < 0 && errno != ENOENT)
+		return err_sys(err, "cannot remove '%s/%s'", dir, tmp);
+	fd = path_open_beneath(dirfd, tmp, O_RDWR | O_CREAT | O_EXCL, 0600, err);
+	if (fd < 0)
+		return fd;
+	sql = sqlite3_mprintf("VACUUM INTO '%q/%q'", dir, tmp);
+	r = sql ? db_exec(db, sql, err) : err_set(err, ENOMEM, "cannot copy the database");
+	sqlite3_free(sql);
+	if (r == 0 && (fsync(fd) < 0 || renameat(dirfd, tmp, dirfd, name) < 0 || fsync(dirfd) < 0))
+		r = err_sys(err, "cannot write '%s/%s'", dir, name);
+	if (r < 0)
+		(void)unlinkat(dirfd, tmp, 0);
+	return r;
+}
+
+/* A copy, so that the backup stays. */
+static bool restore_backup(const char *dir)
+{
+	_cleanup_free_ char *source = path_in(dir, BACKUP_NAME);
+	sqlite3 *good = NULL;
+	bool restored;
+
+	if (!source || faccessat(AT_FDCWD, source, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    open_checked(source, &good, NULL) < 0)
+		return false;
+	restored = copy_into(good, dir, DB_NAME, NULL) == 0;
+	sqlite3_close(good);
+	return restored;
+}
+
+/* Renames the damaged file with its log files to a free name, and puts the last good backup in its
+ * place. */
 static int set_damaged_aside(const char *dir, char **ret_note, struct err *err)
 {
 	static const char *const suffixes[] = {"", "-wal", "-shm"};
@@ -216,24 +266,46 @@ static int set_damaged_aside(const char *dir, char **ret_note, struct err *err)
 		if (renameat(dirfd, from, dirfd, target) < 0 && errno != ENOENT)
 			return err_sys(err, "cannot set the damaged database '%s' aside", from);
 	}
-	bool restored = false;
-	if (faccessat(dirfd, BACKUP_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
-		_cleanup_free_ char *source = path_in(dir, BACKUP_NAME),
-				    *path = path_in(dir, DB_NAME);
-		sqlite3 *good = NULL;
-		struct err ignored = ERR_INIT;
-		if (source && path && open_checked(source, &good, &ignored) == 0) {
-			char *sql = sqlite3_mprintf("VACUUM INTO %Q", path);
-			restored = sql && db_exec(good, sql, &ignored) == 0;
-			sqlite3_free(sql);
-			sqlite3_close(good);
-		}
-	}
 	if (asprintf(ret_note, "the database was damaged and is kept as '%s/%s'; %s", dir, to,
-		     restored ? "the last good backup was restored, later changes are missing"
-			      : "there was no good backup: starting empty") < 0)
+		     restore_backup(dir)
+			     ? "the last good backup was restored, later changes are missing"
+			     : "there was no good backup: starting empty") < 0)
 		*ret_note = NULL;
 	return 0;
+}
+
+/* A crash while a damaged file was set aside leaves none. */
+static bool is_missing(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) < 0 ? errno == ENOENT : st.st_size == 0;
+}
+
+/* Opens what is there, or what can be had instead; *ret_is_other: not the database of before. */
+static int open_best(const char *dir, const char *path, sqlite3 **ret, bool *ret_is_other,
+		     char **ret_note, struct err *err)
+{
+	bool is_other = false;
+	int r;
+
+	if (is_missing(path) && restore_backup(dir)) {
+		is_other = true;
+		if (asprintf(ret_note,
+			     "there was no database in '%s'; the last good backup was "
+			     "restored, later changes are missing",
+			     dir) < 0)
+			*ret_note = NULL;
+	}
+	r = open_checked(path, ret, err);
+	if (r == -EUCLEAN && !is_other) {
+		is_other = true;
+		r = set_damaged_aside(dir, ret_note, err);
+		if (r == 0)
+			r = open_checked(path, ret, err);
+	}
+	*ret_is_other = is_other;
+	return r;
 }
 
 static int schema_version(sqlite3 *db, int *ret, struct err *err)
@@ -279,11 +351,40 @@ static int migrate(sqlite3 *db, struct err *err)
 	return 0;
 }
 
+static int take_id(void *arg, const struct store_row *r, struct err *err)
+{
+	return str_copy(arg, ID_TEXT, store_row_text(r, 0)) == 0 && *(char *)arg
+		       ? 0
+		       : err_set(err, EBADMSG, "database: its id is damaged");
+}
+
+/* What was restored has lost rows, so it is another database than the one that wrote the pool. */
+static int read_id(struct store *s, bool is_other, struct err *err)
+{
+	int r = is_other ? db_exec(s->db, "DELETE FROM meta WHERE key = 'id'", err) : 0;
+
+	if (r == 0)
+		r = db_exec(
+			s->db,
+			"INSERT INTO meta (key, value) VALUES ('id', lower(hex(randomblob(8)))) "
+			"ON CONFLICT (key) DO NOTHING",
+			err);
+	return r < 0 ? r
+		     : store_load(s, "SELECT value FROM meta WHERE key = 'id'", take_id, s->id,
+				  err);
+}
+
+const char *store_id(const struct store *s)
+{
+	return s->id;
+}
+
 int store_open(const char *dir, struct store **ret, char **ret_note, struct err *err)
 {
 	_cleanup_free_ char *path = path_in(dir, DB_NAME), *note = NULL;
 	struct store *s = calloc(1, sizeof(*s));
 	mode_t old = umask(0077);
+	bool is_other = false;
 	int r;
 
 	if (!s || !path || !(s->dir = strdup(dir))) {
@@ -301,14 +402,11 @@ int store_open(const char *dir, struct store **ret, char **ret_note, struct err 
 	pthread_cond_init(&s->drained, &attr);
 	pthread_condattr_destroy(&attr);
 
-	r = open_checked(path, &s->db, err);
-	if (r == -EUCLEAN) {
-		r = set_damaged_aside(dir, &note, err);
-		if (r == 0)
-			r = open_checked(path, &s->db, err);
-	}
+	r = open_best(dir, path, &s->db, &is_other, &note, err);
 	if (r == 0)
 		r = migrate(s->db, err);
+	if (r == 0)
+		r = read_id(s, is_other, err);
 	if (r == 0) {
 		s->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (s->event < 0)
@@ -498,8 +596,12 @@ static void run_txn(struct store *s, struct store_txn *t)
 		return;
 	for (const struct statement *st = t->first; r == 0 && st; st = st->next)
 		r = run_statement(s, st, &t->result);
-	if (r < 0)
-		(void)db_exec(s->db, "ROLLBACK TO txn", NULL);
+	/* A savepoint that cannot be undone must not be kept in part: all of it goes, and the
+	 * caller sees that no transaction is left. */
+	if (r < 0 && db_exec(s->db, "ROLLBACK TO txn", NULL) < 0) {
+		(void)db_exec(s->db, "ROLLBACK", NULL);
+		return;
+	}
 	struct err release = ERR_INIT;
 	if (db_exec(s->db, "RELEASE txn", &release) < 0 && r == 0)
 		t->result = release;
@@ -529,6 +631,7 @@ static void commit_batch(struct store *s, struct queue *batch)
 				t->result = whole;
 	}
 	s->since_checkpoint++;
+	s->is_changed = true;
 }
 
 static void checkpoint(struct store *s, int mode)
@@ -538,36 +641,31 @@ static void checkpoint(struct store *s, int mode)
 		s->since_checkpoint = 0;
 }
 
-/* VACUUM INTO writes a closed file without a log beside it; it appears under its name when whole.
- */
-static int write_backup(struct store *s, struct err *err)
+static time_t monotonic_seconds(void)
 {
-	_cleanup_free_ char *tmp = path_in(s->dir, BACKUP_NAME ".tmp"),
-			    *to = path_in(s->dir, BACKUP_NAME);
-	_cleanup_close_ int dirfd = -1, fd = -1;
-	if (!tmp || !to)
-		return err_set(err, ENOMEM, "cannot back up the database");
-	if (unlink(tmp) < 0 && errno != ENOENT)
-		return err_sys(err, "cannot remove '%s'", tmp);
-	char *sql = sqlite3_mprintf("VACUUM INTO %Q", tmp);
-	int r = sql ? db_exec(s->db, sql, err)
-		    : err_set(err, ENOMEM, "cannot back up the database");
-	sqlite3_free(sql);
-	if (r < 0) {
-		(void)unlink(tmp);
-		return r;
-	}
-	dirfd = path_open_dir(s->dir, err);
-	if (dirfd < 0)
-		return dirfd;
-	fd = path_open_beneath(dirfd, BACKUP_NAME ".tmp", O_RDONLY, 0, err);
-	if (fd < 0)
-		return fd;
-	if (fsync(fd) < 0 || rename(tmp, to) < 0 || fsync(dirfd) < 0) {
-		r = err_sys(err, "cannot write '%s'", to);
-		(void)unlink(tmp);
-	}
-	return r;
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+static void write_backup(struct store *s)
+{
+	struct err err = ERR_INIT;
+
+	s->next_backup = monotonic_seconds() + BACKUP_SECONDS;
+	if (copy_into(s->db, s->dir, BACKUP_NAME, &err) < 0)
+		log_warning("the backup of the database failed: %s", err_text(&err));
+	else
+		s->is_changed = false;
+}
+
+/* What is done when nobody waits for a commit. */
+static void use_quiet_moment(struct store *s)
+{
+	checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE);
+	if (s->is_changed && monotonic_seconds() >= s->next_backup)
+		write_backup(s);
 }
 
 static void *committer(void *arg)
@@ -579,12 +677,12 @@ static void *committer(void *arg)
 			struct timespec until;
 			clock_gettime(CLOCK_MONOTONIC, &until);
 			until.tv_sec += IDLE_SECONDS;
-			if (!s->since_checkpoint) {
+			if (!s->since_checkpoint && !s->is_changed) {
 				pthread_cond_wait(&s->wake, &s->lock);
 			} else if (pthread_cond_timedwait(&s->wake, &s->lock, &until) ==
 				   ETIMEDOUT) {
 				pthread_mutex_unlock(&s->lock);
-				checkpoint(s, SQLITE_CHECKPOINT_TRUNCATE);
+				use_quiet_moment(s);
 				pthread_mutex_lock(&s->lock);
 			}
 		}
@@ -601,12 +699,8 @@ static void *committer(void *arg)
 			commit_batch(s, &batch);
 		if (s->since_checkpoint >= CHECKPOINT_AFTER)
 			checkpoint(s, SQLITE_CHECKPOINT_PASSIVE);
-		if (backup) {
-			struct err err = ERR_INIT;
-			if (write_backup(s, &err) < 0)
-				log_warning("the backup of the database failed: %s",
-					    err_text(&err));
-		}
+		if (backup)
+			write_backup(s);
 
 		pthread_mutex_lock(&s->lock);
 		for (struct store_txn *t = batch.first, *next; t; t = next) {

@@ -21,6 +21,9 @@ struct store_row;
  * its -wal and -shm, and the last good backup vpsd.db.backup takes its place; *ret_note (heap, may
  * be NULL) then says so. */
 int store_open(const char *dir, struct store **ret, char **ret_note, struct err *err);
+/* 16 hex digits, kept in the database for its life. A database that was made anew or restored from
+ * a backup has another one: it does not know everything that the one before knew. */
+const char *store_id(const struct store *s);
 /* Commits what was submitted, stops the thread, writes the backup, closes. NULL is fine. */
 void store_close(struct store *s);
 
@@ -54,5 +57,6 @@ void store_txn_add(struct store_txn *t, const char *sql, const char *types, ...)
 int store_submit(struct store_txn *t, void (*done)(void *arg, const struct err *err), void *arg,
 		 struct err *err);
 
-/* Writes a compact, consistent copy vpsd.db.backup in the background. */
+/* Writes a compact, consistent copy vpsd.db.backup in the background. That happens by itself as
+ * well: in a quiet moment after a change, at most every ten minutes, and when it is closed. */
 void store_backup(struct store *s);

@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/path.h"
+#include "base/rand.h"
 #include "base/str.h"
 #include "runtime/instance/store.h"
 
@@ -249,6 +251,59 @@ static void test_missing_directory(void **state)
 	assert_true(err.code > 0);
 }
 
+static bool has_backup(struct fixture *f)
+{
+	char path[128];
+
+	assert_int_equal(str_fmt(path, sizeof(path), "%s/vpsd.db.backup", f->dir), 0);
+	return access(path, F_OK) == 0;
+}
+
+/* Not only a clean end writes one: a machine that is never shut down has one as well. */
+static void test_backup_by_itself(void **state)
+{
+	struct fixture *f = *state;
+	struct outcome o = {0};
+	struct stat st;
+	char path[128];
+
+	open_started(f, NULL);
+	put_plan(f, "small", 1, &o);
+	store_flush(f->store);
+	for (int i = 0; i < 100 && !has_backup(f); i++)
+		assert_int_equal(poll(NULL, 0, 100), 0);
+	assert_true(has_backup(f));
+	assert_int_equal(str_fmt(path, sizeof(path), "%s/vpsd.db.backup", f->dir), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+static void test_id_is_of_the_database(void **state)
+{
+	struct fixture *f = *state;
+	struct outcome o = {0};
+	char id[ID_TEXT], path[128], *note = NULL;
+	struct err err = ERR_INIT;
+
+	open_started(f, NULL);
+	assert_int_equal(str_copy(id, sizeof(id), store_id(f->store)), 0);
+	assert_int_equal(strlen(id), ID_TEXT - 1);
+	put_plan(f, "small", 1, &o);
+	store_flush(f->store);
+	reopen(f, NULL);
+	assert_string_equal(store_id(f->store), id);
+	store_close(f->store);
+	f->store = NULL;
+	/* A crash after a damaged file was renamed: the backup, and it says so. */
+	assert_int_equal(str_fmt(path, sizeof(path), "%s/vpsd.db", f->dir), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(store_open(f->dir, &f->store, &note, &err), 0);
+	assert_non_null(note);
+	free(note);
+	assert_int_equal(count_plans(f), 1);
+	assert_string_not_equal(store_id(f->store), id);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,6 +315,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_damage_restores_backup, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damage_without_backup, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_missing_directory, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_backup_by_itself, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_id_is_of_the_database, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
