@@ -9,6 +9,11 @@
 #include "base/str.h"
 #include "runtime/instance/private.h"
 
+/* Documents grow by changes: each came in a request of at most a few MiB. */
+#define DOC_MAX (64u << 20)
+/* A longer result is told as long as the operation is in memory; it is not kept beyond. */
+#define RESULT_MAX (1u << 20)
+
 /* Documents in the database were written by us; a failure to read one means damage. */
 static int load_json(const char *text, const char *what, json_t **ret, struct err *err)
 {
@@ -18,7 +23,7 @@ static int load_json(const char *text, const char *what, json_t **ret, struct er
 
 	if (!problems)
 		return err_set(err, ENOMEM, "cannot read the database: out of memory");
-	r = json_text_load(text, strlen(text), 0, &w, ret);
+	r = json_text_load(text, strlen(text), DOC_MAX, &w, ret);
 	if (r < 0)
 		return err_set(err, EBADMSG, "the database holds a damaged document of %s", what);
 	return 0;
@@ -50,6 +55,10 @@ void db_end_op(struct store_txn *t, const char *id, const char *code, const stru
 	_cleanup_free_ char *text = result ? json_dumps(result, JSON_COMPACT) : NULL;
 	const char *name = err ? code ? code : op_error_code(err->code) : NULL;
 
+	if (text && strlen(text) > RESULT_MAX) {
+		free(text);
+		text = NULL;
+	}
 	store_txn_add(t,
 		      "UPDATE operations SET status = ?, ended = ?, error_code = ?, error = ?, "
 		      "hint = ?, result = ? WHERE id = ?",
@@ -318,7 +327,7 @@ static int load_op(void *arg, const struct store_row *r, struct err *err)
 	struct inst_manager *m = arg;
 	struct op like = {.ended = (uint64_t)store_row_int(r, 6)};
 	_cleanup_json_ json_t *result = NULL;
-	int rc;
+	struct err why = ERR_INIT;
 
 	if (str_copy(like.id, sizeof(like.id), store_row_text(r, 0)) < 0 ||
 	    str_copy(like.target, sizeof(like.target), store_row_text(r, 3)) < 0 ||
@@ -334,11 +343,9 @@ static int load_op(void *arg, const struct store_row *r, struct err *err)
 		(void)err_set(&like.err, EIO, "%s", store_row_text(r, 8));
 		(void)err_hint(&like.err, "%s", store_row_text(r, 9));
 	}
-	if (*store_row_text(r, 10)) {
-		rc = load_json(store_row_text(r, 10), like.id, &result, err);
-		if (rc < 0)
-			return rc;
-	}
+	/* History is no reason not to start. */
+	if (*store_row_text(r, 10) && load_json(store_row_text(r, 10), like.id, &result, &why) < 0)
+		log_warning("the result of operation %s is lost: %s", like.id, err_text(&why));
 	return op_load(m->ops, &like, take_ptr(result), err);
 }
 
@@ -358,7 +365,7 @@ int db_load(struct inst_manager *m, struct err *err)
 			       "SELECT i.id, tenant_id, name, phase, desired, plan, plan_version, "
 			       "digest, doc, by_file, file_fields, created, boot, exit_boot, "
 			       "last_exit, failures, failed, error, hostname_done, r.idx "
-			       "FROM instances i JOIN id_ranges r ON r.instance_id = i.id",
+			       "FROM instances i LEFT JOIN id_ranges r ON r.instance_id = i.id",
 			       load_inst, m, err);
 	if (r >= 0)
 		r = store_load(m->store,
