@@ -5,6 +5,7 @@
  * through. Runs inside a guest, as its root; static, so that it runs in any root file system.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #define FS_IOC_FSSETXATTR_64 0x401c5820ul
 #define TIOCSTI_NUMBER 0x5412ul
 #define TIOCLINUX_NUMBER 0x541cul
+#define TIOCSETD_NUMBER 0x5423ul
 #define NO_SUCH_CALL 1999
 #define NETLINK_AUDIT_NUMBER 9
 #define SCHED_FIFO_RESET (SCHED_FIFO | SCHED_RESET_ON_FORK)
@@ -28,6 +30,9 @@ static const struct {
 	int want; /* errno; 0 = works */
 } rows[] = {
 	{"an unknown call", NO_SUCH_CALL, {0}, ENOSYS},
+	{"file_setattr", 469, {-1}, ENOSYS},
+	{"open_tree_attr", 467, {-1}, ENOSYS},
+	{"setxattrat", 463, {-1}, ENOSYS},
 	{"keyctl", SYS_keyctl, {0}, ENOSYS},
 	{"add_key", SYS_add_key, {0}, ENOSYS},
 	{"request_key", SYS_request_key, {0}, ENOSYS},
@@ -60,6 +65,7 @@ static const struct {
 	{"ioctl FS_IOC_FSSETXATTR", SYS_ioctl, {-1, FS_IOC_FSSETXATTR_64}, EPERM},
 	{"ioctl TIOCSTI", SYS_ioctl, {-1, TIOCSTI_NUMBER}, EPERM},
 	{"ioctl TIOCLINUX", SYS_ioctl, {-1, TIOCLINUX_NUMBER}, EPERM},
+	{"ioctl TIOCSETD", SYS_ioctl, {-1, TIOCSETD_NUMBER}, EPERM},
 	{"umount2 MNT_FORCE", SYS_umount2, {(long)"/nowhere", MNT_FORCE}, EACCES},
 	{"sched_setscheduler SCHED_FIFO", SYS_sched_setscheduler, {-1, SCHED_FIFO}, EPERM},
 	{"sched_setscheduler with RESET_ON_FORK",
@@ -72,6 +78,8 @@ static const struct {
 	{"socket AF_CAN", SYS_socket, {AF_CAN, SOCK_RAW, 1}, EAFNOSUPPORT},
 	{"socket AF_TIPC", SYS_socket, {AF_TIPC, SOCK_STREAM, 0}, EAFNOSUPPORT},
 	{"socket AF_RDS", SYS_socket, {AF_RDS, SOCK_SEQPACKET, 0}, EAFNOSUPPORT},
+	{"socket SCTP", SYS_socket, {AF_INET, SOCK_STREAM, IPPROTO_SCTP}, EPROTONOSUPPORT},
+	{"socket SOCK_SEQPACKET", SYS_socket, {AF_INET6, SOCK_SEQPACKET, 0}, ESOCKTNOSUPPORT},
 	{"socket NETLINK_AUDIT",
 	 SYS_socket,
 	 {AF_NETLINK, SOCK_RAW, NETLINK_AUDIT_NUMBER},
