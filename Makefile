@@ -156,7 +156,7 @@ unit: $(UNIT_BINS)
 	$(Q)tests/run unit $(UNIT_BINS)
 
 unit-bins: $(UNIT_BINS)
-helpers: $(HELPER_BINS)
+helpers: $(HELPER_BINS) $(addprefix $(O)/tests/,sbx_probe cg_probe keeper_probe)
 
 test: deps
 	$(Q)tests/run all
@@ -204,7 +204,8 @@ install: all
 	$(call say,INSTALL,$(DESTDIR)$(PREFIX))
 	$(Q)install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(O)/vpsd
 	$(Q)install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(O)/vps
-	$(Q)install -D -m 755 -t $(DESTDIR)$(PREFIX)/libexec/vpsd $(O)/vps-keeper $(O)/vps-job
+	$(Q)install -D -m 755 -t $(DESTDIR)$(PREFIX)/libexec/vpsd $(O)/vps-job
+	$(Q)install -D -m 700 -t $(DESTDIR)$(PREFIX)/libexec/vpsd $(O)/vps-keeper
 	$(Q)install -D -m 644 packaging/sysctl.d/vpsd.conf $(DESTDIR)$(SYSCTLDIR)/50-vpsd.conf
 	$(Q)install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/vpsd/tenants
 	$(Q)for f in $(UNITS); do sed 's|@PREFIX@|$(PREFIX)|g' packaging/$$f.in >$(DESTDIR)$(UNITDIR)/$$f && \
