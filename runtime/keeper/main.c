@@ -28,6 +28,7 @@
 
 #define FDS_WANTED 1048576u
 #define OOM_SCORE_ADJ "-900"
+#define PROGRAM_MAX (64u << 20)
 
 static const char usage[] = "usage: vps-keeper --socket PATH [--foreground] [--log-level LEVEL]\n"
 			    "LEVEL is error, warning, info or debug.\n";
@@ -291,6 +292,36 @@ static int go_to_background(int *ret_ready, struct err *err)
 	_exit(read(pair[0], &byte, 1) == 1 ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
+/*
+ * A guest's init may be "#!/proc/self/exe": executed by a process that was forked here, that is
+ * this very program. What is not for others to execute is refused then; a file that is (mode 0755,
+ * say) is left for a copy that only root can, and that nobody can change.
+ */
+static int leave_file(char **argv, struct err *err)
+{
+	_cleanup_close_ int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), copy = -1;
+	_cleanup_free_ char *data = NULL;
+	struct stat st;
+	size_t len;
+	int r;
+
+	(void)prctl(PR_SET_NAME, "vps-keeper", 0, 0, 0);
+	if (file < 0 || fstat(file, &st) < 0)
+		return err_sys(err, "cannot examine its own program");
+	if ((st.st_mode & (S_IXGRP | S_IXOTH)) == 0)
+		return 0;
+	r = file_read_fd(file, PROGRAM_MAX, &data, &len, err);
+	if (r < 0)
+		return r;
+	copy = file_memfd("vps-keeper", data, len, err);
+	if (copy < 0)
+		return copy;
+	if (fchmod(copy, 0500) < 0)
+		return err_sys(err, "cannot hide its own program");
+	(void)fexecve(copy, argv, environ);
+	return err_sys(err, "cannot execute a copy of its own program");
+}
+
 int main(int argc, char **argv)
 {
 	struct err e = ERR_INIT;
@@ -301,6 +332,11 @@ int main(int argc, char **argv)
 	if (r > 0)
 		return r - 1;
 	log_init("vps-keeper", o.level);
+	if (leave_file(argv, &e) < 0) {
+		log_warning("guests can execute this program: %s; give its file mode 0700",
+			    err_text(&e));
+		e = ERR_INIT;
+	}
 	r = reset_signals(&e);
 	if (r == 0)
 		r = take_lock(o.socket, &e);

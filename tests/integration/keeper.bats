@@ -15,9 +15,10 @@ setup_file() {
 	[ "$(id -u)" -eq 0 ] || skip "needs root"
 	make -s O="$O" "$O/vps-keeper" "$O/tests/keeper_probe" >&2
 	export DIR CGROUP SOCKET KEEPER PROBE
-	KEEPER=$(realpath "$O/vps-keeper")
 	PROBE=$(realpath "$O/tests/keeper_probe")
 	DIR=$(mktemp -d)
+	KEEPER=$DIR/vps-keeper
+	install -m 755 "$O/vps-keeper" "$KEEPER"
 	CGROUP=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)/keeper-test.$$
 	SOCKET=$DIR/run/keeper.sock
 	mkdir -p "$CGROUP" "$DIR"/{run,log} "$DIR"/root/{bin,tmp,etc,proc,sys,dev,run}
@@ -263,6 +264,18 @@ fds() {
 	probe signal $B 1 9
 	await sh -c "'$PROBE' '$SOCKET' list | grep -q '^$B 1 .*how=3'"
 	probe forget $B 1
+}
+
+@test "its program cannot be run by guests, whatever the mode of its file" {
+	[ "$(stat -c %a "$KEEPER")" = 755 ]
+	printf '#!/proc/self/exe\n' >"$DIR/root/bin/self"
+	chmod 755 "$DIR/root/bin/self"
+	run -255 session -- self --version </dev/null
+	[[ $output == *"error 13 "* ]]
+	mkdir -p "$CGROUP/c"
+	with --cgroup "$CGROUP/c" --base 2100000 -- run -1 probe launch 00000000000000cc 1 "$DIR/root" /bin/self --version
+	[[ $output == *"Permission denied"* ]]
+	await rmdir "$CGROUP/c"
 }
 
 @test "console: input, output, read-only" {
