@@ -106,3 +106,31 @@ changes() {
 	[ "$status" -eq 1 ]
 	contains "$output" quota
 }
+
+@test "every verb that reads prints JSON with --json, and a table without" {
+	local verb
+	while read -r verb; do
+		# shellcheck disable=SC2086 # words
+		vps $verb --json | jq -e 'type == "object"' >/dev/null || fail "vps $verb --json"
+		# shellcheck disable=SC2086
+		run vps $verb
+		[ "$status" -eq 0 ]
+		[ "${#lines[@]}" -ge 1 ]
+	done <<-'VERBS'
+		ls
+		info acme/a
+		wait acme/a running
+		image ls
+		plan ls
+		plan show tiny
+		plan show tiny@1
+		tenant ls
+		tenant show acme
+		host
+		op ls
+	VERBS
+	run vps plan show none
+	[ "$status" -eq 1 ]
+	run vps tenant show none
+	[ "$status" -eq 1 ]
+}
