@@ -85,7 +85,9 @@ int sbx_mount_clone(int dirfd, const char *path, struct err *err)
 
 int sbx_mount_set(int mnt, uint64_t attrs, int userns, struct err *err)
 {
-	struct mount_attr attr = {.attr_set = attrs};
+	/* A clone of a shared mount is its peer, and as a root it would take the guest's mounts to
+	 * the host. */
+	struct mount_attr attr = {.attr_set = attrs, .propagation = MS_PRIVATE};
 
 	if (userns >= 0) {
 		attr.attr_set |= MOUNT_ATTR_IDMAP;

@@ -38,7 +38,8 @@ teardown_file() {
 	[ -n "${DIR-}" ] || return 0
 	stop
 	find "$CGROUP" -depth -type d -exec rmdir {} + || true
-	rm -rf "$DIR"
+	umount -R -l "$DIR/shared" 2>/dev/null || true
+	rm -rf --one-file-system "$DIR"
 }
 
 # Starts the guest that most tests share; sets $DIR/pid.
@@ -321,6 +322,21 @@ oneshot() {
 	wait $job || true
 	[ $late -eq 1 ]
 	[ "$(wc -l <"$CGROUP/guest/exec/cgroup.procs")" -eq 0 ]
+}
+
+@test "what is mounted in a guest does not reach a shared mount of its root's files" {
+	local root=$DIR/shared
+	mkdir -p "$root"
+	mount --bind "$DIR/root" "$root"
+	mount --make-shared "$root"
+	timeout 30 "$DIR/probe" --cgroup "$CGROUP/guest" --base 2000000 --env PATH=/bin run "$root" \
+		/bin/sh -c 'mount -t tmpfs none /mnt; echo mounted; sleep 2' </dev/null >"$DIR/shared.out" 2>&1 3>&- &
+	local job=$!
+	await "$DIR/shared.out" mounted
+	run cat /proc/self/mountinfo
+	wait $job
+	umount -R "$root"
+	[ "$(grep -c "$root" <<<"$output")" -eq 1 ]
 }
 
 @test "nothing is left on the host" {
