@@ -249,9 +249,26 @@ static int find_or_make(struct scope *s, sd_bus *bus, struct err *err)
 	}
 }
 
-int scope_open(struct scope **ret, struct err *err)
+/* 0 = there is no bus, so there is no scope either. */
+static int ask_systemd(struct scope *s, struct err *err)
 {
 	_cleanup_bus_ sd_bus *bus = NULL;
+	int r = sd_bus_open_system(&bus);
+
+	if (r == -ENOENT) {
+		log_warning("systemd runs here but no system bus: the guests' cgroups stand at the "
+			    "top, where systemd does not know them; install dbus");
+		return 0;
+	}
+	if (r < 0)
+		return bus_failed(err, r, "ask for", NULL);
+	(void)sd_bus_set_method_call_timeout(bus, CALL_LIMIT);
+	r = find_or_make(s, bus, err);
+	return r < 0 ? r : 1;
+}
+
+int scope_open(struct scope **ret, struct err *err)
+{
 	struct scope *s;
 	int r;
 
@@ -259,29 +276,24 @@ int scope_open(struct scope **ret, struct err *err)
 		*ret = NULL;
 		return 0;
 	}
-	r = sd_bus_open_system(&bus);
-	if (r == -ENOENT) {
-		log_warning("systemd runs here but no system bus: the guests' cgroups stand at the "
-			    "top, where systemd does not know them; install dbus");
-		*ret = NULL;
-		return 0;
-	}
-	if (r < 0)
-		return bus_failed(err, r, "ask for", NULL);
-	(void)sd_bus_set_method_call_timeout(bus, CALL_LIMIT);
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return err_set(err, ENOMEM, "no memory");
 	s->leaf = -1;
 	r = start_placeholder(s, err);
-	if (r == 0)
-		r = find_or_make(s, bus, err);
 	if (r < 0) {
 		scope_free(s);
 		return r;
 	}
-	*ret = s;
-	return 0;
+	/* While guests live in it, a restart depends on no other program. */
+	r = enter(s, "/" UNIT, NULL) == 0 ? 1 : ask_systemd(s, err);
+	if (r <= 0) {
+		scope_free(s);
+		s = NULL;
+	}
+	if (r >= 0)
+		*ret = s;
+	return r < 0 ? r : 0;
 }
 
 const char *scope_cgroup(const struct scope *s)

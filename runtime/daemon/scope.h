@@ -29,8 +29,9 @@
 
 struct scope;
 
-/* Finds the scope, or has systemd make it: over the system bus, within a time limit. Success with
- * *ret NULL: systemd does not run here, or there is no bus to speak to it (which is logged). */
+/* Finds the scope by its cgroup, or has systemd make it: over the system bus, within a time limit.
+ * Success with *ret NULL: systemd does not run here, or there is no bus to speak to it (which is
+ * logged). */
 int scope_open(struct scope **ret, struct err *err);
 /* Its cgroup, absolute; NULL for NULL. */
 const char *scope_cgroup(const struct scope *s);
