@@ -189,6 +189,26 @@ is_in_leaf() {
 	equal "$(box vps exec acme/web1 -- hostname)" web1.acme.example
 }
 
+@test "a restart needs no bus while the scope is there" {
+	local before
+	before=$(life acme/web1)
+	box systemctl stop dbus.socket dbus.service
+	box systemctl restart vpsd
+	equal "$(life acme/web1) $(box vps host --json | jq -r .cgroups.root)" "$before $SCOPE"
+	box systemctl start dbus.socket
+}
+
+@test "the seccomp profile in /etc is in force" {
+	local file=/etc/vpsd/seccomp/default.json
+	box mv "$file" "$file.kept"
+	echo '{' | box tee "$file" >/dev/null
+	run box systemctl restart vpsd
+	box mv "$file.kept" "$file"
+	[ "$status" -ne 0 ]
+	contains "$(box journalctl -u vpsd -n 20)" "$file"
+	box systemctl start vpsd
+}
+
 @test "the scope and the shutdown of guests are not stopped by hand" {
 	run box systemctl stop vpsd-guests.scope
 	[ "$status" -ne 0 ]
@@ -218,7 +238,17 @@ is_in_leaf() {
 	box kill "$keeper"
 	is_gone() { [ "$(box systemctl is-active vpsd-guests.scope)" = inactive ]; }
 	await 20 is_gone
+	# Without a bus there is none: said, and the top directory is taken.
+	box systemctl mask --runtime --now --quiet dbus.socket dbus.service
+	box rm -f /run/dbus/system_bus_socket
 	box systemctl start vpsd
+	equal "$(box vps host --json | jq -r .cgroups.root)" /sys/fs/cgroup/vpsd
+	contains "$(box journalctl -u vpsd -n 20)" "no system bus"
+	keeper=$(keeper)
+	box systemctl stop vpsd
+	box kill "$keeper"
+	box systemctl unmask --runtime --quiet dbus.socket dbus.service
+	box systemctl start dbus.socket vpsd
 	equal "$(box systemctl is-active vpsd-guests.scope)" active
 	is_in_leaf "$(keeper)"
 	box vps start acme/web1
