@@ -4,7 +4,7 @@
 load lib
 
 setup_file() {
-	vm_only "boots Debian; takes its time"
+	[ "$MODE" = vm ] || return 0
 	host_up
 	jq -n '{plan: "debian", version: 1, cpu: {cores: 2}, memory: {limit: "768MiB"}, pids: 512,
 		disk: {size: null, inodes: null}, network: {connections: null}}' >"$T/docs/plans/debian.json"
@@ -15,6 +15,10 @@ setup_file() {
 
 teardown_file() {
 	host_down
+}
+
+setup() {
+	vm_only "takes its time and a kernel with all controllers"
 }
 
 @test "becomes ready, with systemd running and no failed unit" {
@@ -55,4 +59,22 @@ teardown_file() {
 	run vps stop --timeout 120s t/d
 	[ "$status" -eq 0 ]
 	equal "$(field t/d '.state + " " + .last_exit')" "stopped poweroff"
+}
+
+@test "each instance of it has fresh ssh host keys, a machine id, names; none of the image's" {
+	local key a b
+	vps create t/c --plan tiny --image debian-12 --no-start --quiet
+	vps create t/e --plan tiny --image debian-12 --no-start --quiet
+	a=$(instance_dir t/c)/fs/upper b=$(instance_dir t/e)/fs/upper
+	equal "$(cat "$a/etc/hostname")" c
+	[ "$(cat "$a/etc/machine-id")" != "$(cat "$b/etc/machine-id")" ]
+	if [ -n "$(find "$T/state/pool/images" -path '*/rootfs/etc/ssh' -type d)" ]; then
+		for key in "$a"/etc/ssh/ssh_host_*_key; do
+			[ -s "$key" ] || fail "no key"
+			equal "$(stat -c %a "$key")" 600
+			equal "$(stat -c %u:%g "$key")" "$(stat -c %u:%g "$a/etc/hostname")"
+			run cmp -s "$key" "$b/etc/ssh/$(basename "$key")"
+			[ "$status" -eq 1 ]
+		done
+	fi
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# Every instance is one of its own: host name, machine id, ssh host keys. Debian's image is used without being booted.
+# Every instance is one of its own: host name, machine id, ssh host keys. The ssh host keys are in debian.bats.
 load lib
 
 setup_file() {
@@ -11,10 +11,6 @@ setup_file() {
 
 teardown_file() {
 	host_down
-}
-
-upper() {
-	echo "$(instance_dir "$1")/fs/upper"
 }
 
 @test "the host name: asked for, or the name of the instance" {
@@ -43,24 +39,4 @@ upper() {
 	vps restart --force t/b
 	equal "$(inside t/b hostname)" other.example
 	equal "$(inside t/b cat /etc/hostname)" other.example
-}
-
-@test "Debian: fresh ssh host keys, a machine id, names; none of the image's" {
-	vm_only "takes its time with Debian's image"
-	local key a b
-	vps image import debian-12 "$("$REPO/tests/image-cache" debian-12)" >/dev/null
-	vps create t/c --plan tiny --image debian-12 --no-start --quiet
-	vps create t/d --plan tiny --image debian-12 --no-start --quiet
-	a=$(upper t/c) b=$(upper t/d)
-	equal "$(cat "$a/etc/hostname")" c
-	[ "$(cat "$a/etc/machine-id")" != "$(cat "$b/etc/machine-id")" ]
-	if [ -n "$(find "$T/state/pool/images" -path '*/rootfs/etc/ssh' -type d)" ]; then
-		for key in "$a"/etc/ssh/ssh_host_*_key; do
-			[ -s "$key" ] || fail "no key"
-			equal "$(stat -c %a "$key")" 600
-			equal "$(stat -c %u:%g "$key")" "$(stat -c %u:%g "$a/etc/hostname")"
-			run cmp -s "$key" "$b/etc/ssh/$(basename "$key")"
-			[ "$status" -eq 1 ]
-		done
-	fi
 }
