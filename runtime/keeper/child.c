@@ -35,7 +35,7 @@ void child_watch(struct keeper *k, pid_t pid)
 	_cleanup_close_ int pidfd = pidfd_open(pid, 0);
 	_cleanup_free_ struct child *c = calloc(1, sizeof(*c));
 
-	if (!c || pidfd < 0 || source_add(k, &c->pid, SOURCE_CHILD, pidfd, EPOLLIN, NULL) < 0) {
+	if (!c || pidfd < 0 || source_add(k, &c->pid, SOURCE_CHILD, pidfd, PID_EVENTS, NULL) < 0) {
 		/* Out of fds or memory: it will be found as a stray. */
 		strays_look(k);
 		return;

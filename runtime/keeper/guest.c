@@ -76,7 +76,7 @@ static int watch(struct keeper *k, struct source *s, enum source_kind kind, int 
 
 	if (*fd < 0)
 		return 0;
-	r = source_add(k, s, kind, *fd, EPOLLIN, err);
+	r = source_add(k, s, kind, *fd, kind == SOURCE_GUEST ? PID_EVENTS : EPOLLIN, err);
 	if (r == 0)
 		(void)take_fd(fd);
 	return r;

@@ -32,6 +32,9 @@
 #define SESSIONS_MAX 8192u
 #define DATA_SIZE 65536u
 #define BATCH 64
+/* Of a pidfd. By edge: a dead child that one of the guest's own processes traces cannot be reaped
+ * before the tracer lets go, which is an edge again; until then its pidfd stays readable. */
+#define PID_EVENTS ((uint32_t)EPOLLIN | (uint32_t)EPOLLET)
 
 /* --- events ---------------------------------------------------------------------------------- */
 

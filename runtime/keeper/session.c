@@ -338,7 +338,7 @@ void session_started(struct keeper *k, struct op *op, struct sbx_joined *joined)
 	s->leader = joined->pid;
 	if (is_tty)
 		s->outer[0] = take_fd(&joined->master);
-	r = source_add(k, &s->pid, SOURCE_SESSION_PID, joined->pidfd, EPOLLIN, &e);
+	r = source_add(k, &s->pid, SOURCE_SESSION_PID, joined->pidfd, PID_EVENTS, &e);
 	if (r < 0) {
 		/* Nobody would see its end. */
 		server_fail(k, op->peer, op->seq, &e);

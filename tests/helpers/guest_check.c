@@ -274,6 +274,17 @@ static void stop_joiners(void)
 	}
 }
 
+/* Kills a process and keeps it from being reaped by its parent, which is the one that joined it. */
+static void hold_dead(const char *pid)
+{
+	pid_t p = (pid_t)strtol(pid, NULL, 10);
+
+	if (ptrace(PTRACE_SEIZE, p, NULL, NULL) < 0 || kill(p, SIGKILL) < 0)
+		perror("cannot hold");
+	for (;;)
+		pause();
+}
+
 /* Open fds of a process, one line. */
 static void list_fds(const char *pid)
 {
@@ -323,6 +334,8 @@ int main(int argc, char **argv)
 		check_joiners();
 	else if (!strcmp(verb, "stop-joiners"))
 		stop_joiners();
+	else if (!strcmp(verb, "hold-dead") && argc > 2)
+		hold_dead(argv[2]);
 	else if (!strcmp(verb, "fds") && argc > 2)
 		list_fds(argv[2]);
 	else if (!strcmp(verb, "notify") && argc > 2)

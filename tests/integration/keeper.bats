@@ -13,7 +13,7 @@ setup_file() {
 	cd "$BATS_TEST_DIRNAME/../.." || return 1
 	export O=${O:-build}
 	[ "$(id -u)" -eq 0 ] || skip "needs root"
-	make -s O="$O" "$O/vps-keeper" "$O/tests/keeper_probe" >&2
+	make -s O="$O" "$O/vps-keeper" "$O/tests/keeper_probe" "$O/helpers/guest_check" >&2
 	export DIR CGROUP SOCKET KEEPER PROBE
 	PROBE=$(realpath "$O/tests/keeper_probe")
 	DIR=$(mktemp -d)
@@ -23,7 +23,7 @@ setup_file() {
 	SOCKET=$DIR/run/keeper.sock
 	mkdir -p "$CGROUP" "$DIR"/{run,log} "$DIR"/root/{bin,tmp,etc,proc,sys,dev,run}
 	chmod 700 "$DIR/run"
-	install -m 755 /bin/busybox "$DIR/root/bin/"
+	install -m 755 /bin/busybox "$O/helpers/guest_check" "$DIR/root/bin/"
 	local name
 	for name in $(busybox --list); do
 		[ -e "$DIR/root/bin/$name" ] || ln -s busybox "$DIR/root/bin/$name"
@@ -276,6 +276,26 @@ fds() {
 	with --cgroup "$CGROUP/c" --base 2100000 -- run -1 probe launch 00000000000000cc 1 "$DIR/root" /bin/self --version
 	[[ $output == *"Permission denied"* ]]
 	await rmdir "$CGROUP/c"
+}
+
+@test "exec: a dead command that its guest keeps from being reaped costs the keeper nothing" {
+	session -- sh -c 'echo $$ >/tmp/pid; exec sleep 100' </dev/null 3>&- &
+	local command=$! tracer before
+	await grep -q . "$DIR/root/tmp/pid"
+	session -- sh -c 'exec guest_check hold-dead $(cat /tmp/pid)' </dev/null 3>&- &
+	tracer=$!
+	await sh -c "! kill -0 $command || grep -q 'State:.Z' /proc/[0-9]*/status"
+	sleep 0.5
+	before=$(ticks)
+	sleep 1
+	[ $(($(ticks) - before)) -lt 10 ]
+	# Let go, it is reaped and told.
+	session -- sh -c 'kill -9 $(ps -o pid,args | grep "[h]old-dead" | while read -r pid rest; do echo $pid; done)' </dev/null
+	local code=0
+	wait $command || code=$?
+	[ $code -eq 137 ]
+	wait $tracer || true
+	rm "$DIR/root/tmp/pid"
 }
 
 @test "console: input, output, read-only" {
