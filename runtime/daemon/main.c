@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "cgroups/tree.h"
 #include "config/check.h"
 #include "runtime/daemon/api.h"
 #include "runtime/daemon/scope.h"
@@ -173,6 +174,18 @@ static int lock_run(struct daemon *d, struct err *err)
 	return 0;
 }
 
+/* One vpsd for a tree of cgroups, whatever its run directory: recovery removes what belongs to
+ * nobody, and the guests of another vpsd would be nobody's. The lock ends with the process. */
+static int lock_cgroups(const struct cg_root *root, struct err *err)
+{
+	if (flock(root->fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno != EWOULDBLOCK)
+		return err_sys(err, "cannot lock '%s'", root->path);
+	(void)err_set(err, EBUSY, "another vpsd keeps its guests in '%s'", root->path);
+	return err_hint(err, "stop it first; one host has one vpsd");
+}
+
 static int on_store(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
 	(void)s;
@@ -260,6 +273,8 @@ static int start(struct daemon *d, const struct options *o, struct err *err)
 		.cgroup_root = scope_cgroup(d->scope),
 	};
 	r = inst_manager_new(&config, &d->api.manager, err);
+	if (r == 0)
+		r = lock_cgroups(inst_cgroups(d->api.manager), err);
 	if (r == 0)
 		r = store_start(d->store, err);
 	if (r == 0) {

@@ -50,6 +50,15 @@ refused() {
 	vps ls >/dev/null
 }
 
+@test "a second vpsd with other directories is refused by the lock on the cgroups" {
+	jq --arg t "$T/other" '.run = $t + "/run" | .state = $t + "/state" | .pool = $t + "/pool" |
+		.listen = [{unix: ($t + "/run/vpsd.sock")}]' "$T/vpsd.json" >"$T/other.json"
+	run timeout 30 vpsd --config "$T/other.json" --helpers "$O" 3>&-
+	[ "$status" -eq 1 ]
+	contains "$output" "another vpsd keeps its guests in"
+	vps ls >/dev/null
+}
+
 @test "options: --help, --version, unknown ones" {
 	run vpsd --version
 	[ "$status" -eq 0 ]
