@@ -197,8 +197,9 @@ SHAREDIR := $(PREFIX)/share/vpsd
 UNITS := vpsd.service vps-guests.service
 MANS := $(notdir $(wildcard docs/*.[58]))
 DEFAULTS := $(patsubst config/defaults/%,%,$(wildcard config/defaults/*.json config/defaults/*/*.json))
-# What an operator edits is copied once; the tenants are an example only.
-OWN := $(filter-out tenants/%,$(DEFAULTS))
+# What an operator edits is copied once; the tenants are an example only, and a copy of a seccomp
+# profile would stand in the way of its next version.
+OWN := $(filter-out tenants/% seccomp/%,$(DEFAULTS))
 
 install: all
 	$(call say,INSTALL,$(DESTDIR)$(PREFIX))

@@ -44,7 +44,7 @@ expected() {
 		cd config/defaults || exit 1
 		for f in *.json */*.json; do
 			echo "usr/local/share/vpsd/defaults/$f 644"
-			[[ $f == tenants/* ]] || echo "etc/vpsd/$f 644"
+			[[ $f == tenants/* || $f == seccomp/* ]] || echo "etc/vpsd/$f 644"
 		done
 	)
 }

@@ -200,10 +200,10 @@ is_in_leaf() {
 
 @test "the seccomp profile in /etc is in force" {
 	local file=/etc/vpsd/seccomp/default.json
-	box mv "$file" "$file.kept"
+	box mkdir -p "${file%/*}"
 	echo '{' | box tee "$file" >/dev/null
 	run box systemctl restart vpsd
-	box mv "$file.kept" "$file"
+	box rm "$file"
 	[ "$status" -ne 0 ]
 	contains "$(box journalctl -u vpsd -n 20)" "$file"
 	box systemctl start vpsd
