@@ -27,6 +27,7 @@ struct admission_load admission_of_plan(const struct spec_plan *plan)
 		.memory = limited(plan->memory.limit),
 		.memory_guaranteed = limited(plan->memory.guarantee),
 		.disk = limited(plan->disk.size),
+		.disks_unlimited = plan->disk.size == JSON_UNLIMITED,
 	};
 }
 
@@ -38,6 +39,7 @@ void admission_add(struct admission_load *sum, const struct admission_load *one)
 	sum->memory += one->memory;
 	sum->memory_guaranteed += one->memory_guaranteed;
 	sum->disk += one->disk;
+	sum->disks_unlimited += one->disks_unlimited;
 }
 
 void admission_sub(struct admission_load *sum, const struct admission_load *one)
@@ -48,6 +50,7 @@ void admission_sub(struct admission_load *sum, const struct admission_load *one)
 	sum->memory -= one->memory;
 	sum->memory_guaranteed -= one->memory_guaranteed;
 	sum->disk -= one->disk;
+	sum->disks_unlimited -= one->disks_unlimited;
 }
 
 static uint64_t less(uint64_t a, uint64_t b)
@@ -170,7 +173,12 @@ int admission_check_quota(const struct spec_tenant *tenant, const struct admissi
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	if (want->disks_unlimited == 0 || q->disk == JSON_UNLIMITED)
+		return 0;
+	(void)err_set(err, ENOSPC,
+		      "not enough disk: an instance without disk.size does not fit into quota.disk "
+		      "of the tenant");
+	return err_hint(err, "take a plan with disk.size, or take quota.disk away");
 }
 
 int admission_probe(struct admission_host *ret, struct err *err)

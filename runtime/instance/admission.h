@@ -21,6 +21,7 @@ struct admission_load {
 	uint64_t memory; /* bytes, ceiling */
 	uint64_t memory_guaranteed;
 	uint64_t disk;
+	uint64_t disks_unlimited; /* instances without a limit of their disk */
 };
 
 struct admission_host {

@@ -81,6 +81,7 @@ static struct admission_load growth(const struct admission_load *new,
 		.memory = GROWTH(memory),
 		.memory_guaranteed = GROWTH(memory_guaranteed),
 		.disk = GROWTH(disk),
+		.disks_unlimited = GROWTH(disks_unlimited),
 	};
 #undef GROWTH
 }
@@ -161,8 +162,10 @@ static void change_begun(struct inst *i, const struct err *err)
 				  err_text(&why));
 	}
 	inst_change_free(old);
-	if (err)
+	if (err) {
+		inst_replay_exit(i);
 		return;
+	}
 	inst_event(i, "changed");
 	inst_finish(i, NULL, NULL, NULL);
 }

@@ -131,12 +131,35 @@ static void test_quota(void **state)
 	assert_non_null(strstr(err.hint, "quota.memory"));
 }
 
+static void test_unlimited_disk(void **state)
+{
+	struct spec_tenant tenant = {0};
+	struct spec_plan plan = {0};
+	struct admission_load used = {0}, want;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	tenant.quota = (struct spec_quota){.instances = JSON_UNLIMITED,
+					   .cores = JSON_UNLIMITED,
+					   .memory = JSON_UNLIMITED,
+					   .disk = 1 << 30};
+	plan.disk.size = JSON_UNLIMITED;
+	want = admission_of_plan(&plan);
+	assert_int_equal(admission_check_quota(&tenant, &used, &want, &err), -ENOSPC);
+	tenant.quota.disk = JSON_UNLIMITED;
+	assert_int_equal(admission_check_quota(&tenant, &used, &want, &err), 0);
+	tenant.quota.disk = 1 << 30;
+	plan.disk.size = 1 << 30;
+	want = admission_of_plan(&plan);
+	assert_int_equal(admission_check_quota(&tenant, &used, &want, &err), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_take_all), cmocka_unit_test(test_goes_round),
 		cmocka_unit_test(test_bounds),	 cmocka_unit_test(test_admission),
-		cmocka_unit_test(test_quota),
+		cmocka_unit_test(test_quota),	 cmocka_unit_test(test_unlimited_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
