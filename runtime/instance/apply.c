@@ -26,7 +26,8 @@ struct apply {
 /* One change under way. */
 struct apply_step {
 	struct apply *apply;
-	size_t index; /* in changes */
+	size_t index;		    /* in changes */
+	struct inst_tenant *tenant; /* that is being written; NULL = none */
 };
 
 static int compute(struct inst_manager *m, const struct inst_apply *req, struct diff *ret,
@@ -100,6 +101,7 @@ static void finish(struct apply *a)
 			      json_array_size(json_object_get(result, "changes")));
 	op_finish(a->manager, a->op, NULL, a->failed ? "apply-failed" : NULL,
 		  a->failed ? &err : NULL, result);
+	op_release(a->op);
 	free(a);
 }
 
@@ -139,8 +141,11 @@ static void on_written(void *arg, const struct err *err)
 {
 	struct apply_step *step = arg;
 
-	if (!step->apply->manager->is_closing)
-		step_ended(step, NULL, err);
+	if (step->apply->manager->is_closing)
+		return;
+	if (step->tenant)
+		step->tenant->is_unwritten = err != NULL;
+	step_ended(step, NULL, err);
 }
 
 /* --- steps ----------------------------------------------------------------------------------- */
@@ -167,6 +172,7 @@ static int new_tenant(struct inst_manager *m, const struct spec_tenant *spec,
 	if (!t)
 		return err_set(err, ENOMEM, "cannot add the tenant: out of memory");
 	t->by_file = true;
+	t->is_unwritten = true;
 	t->created = now_seconds();
 	r = rand_id(t->id, err);
 	if (r >= 0)
@@ -200,11 +206,13 @@ static int put_tenant(struct inst_manager *m, const struct diff_change *c, struc
 			return r;
 		spec_tenant_done(&t->spec);
 		t->spec = spec;
+		t->is_unwritten = true;
 		inst_tenant_limits_of(t, &limits);
 		if (cg_tenant_apply(&m->cg, t->id, &limits, 0, NULL, &why) < 0)
 			log_warning("tenant %s: cannot set its ceilings: %s", t->spec.name,
 				    err_text(&why));
 	}
+	step->tenant = t;
 	txn = store_txn_new(m->store);
 	db_put_tenant(txn, t);
 	return store_submit(txn, on_written, step, err);
@@ -327,6 +335,7 @@ int inst_apply(struct inst_manager *m, const struct inst_apply *req, struct op *
 		return r;
 	}
 	*ret = a->op;
+	op_hold(a->op);
 	/* Held open until all have been begun. */
 	a->pending = 1;
 	for (size_t i = 0; i < d.n; i++)

@@ -82,17 +82,20 @@ static int diff_plan(const struct diff_input *in, const struct spec_plan *plan, 
 	_cleanup_json_ json_t *have = known ? spec_plan_to_json(&known->spec) : NULL;
 	_cleanup_json_ json_t *want = spec_plan_to_json(plan);
 	struct diff_change *c;
+	bool is_other;
 
 	if (!want || (known && !have))
 		return no_memory(err);
-	if (known && json_equal(have, want))
+	is_other = known && !json_equal(have, want);
+	/* What could not be written is not there yet. */
+	if (known && !is_other && !known->is_unwritten)
 		return 0;
-	c = add(d, DIFF_PLAN, known ? DIFF_REFUSED : DIFF_CREATE);
+	c = add(d, DIFF_PLAN, is_other ? DIFF_REFUSED : DIFF_CREATE);
 	if (!c)
 		return no_memory(err);
 	c->plan = plan;
 	(void)str_fmt(c->target, sizeof(c->target), "%s@%" PRIu64, plan->name, plan->version);
-	if (known)
+	if (is_other)
 		(void)str_fmt(c->reason, sizeof(c->reason),
 			      "a plan is never changed: give the new one \"version\": %" PRIu64,
 			      catalog_plan(in->catalog, plan->name, 0)->spec.version + 1);
@@ -138,7 +141,7 @@ static int diff_tenant(const struct diff_input *in, const struct spec_tenant *te
 
 	if (!want || (known && !have))
 		return no_memory(err);
-	if (known && json_equal(have, want))
+	if (known && !known->is_unwritten && json_equal(have, want))
 		return 0;
 	c = add(d, DIFF_TENANT, known ? DIFF_CHANGE : DIFF_CREATE);
 	if (!c)

@@ -18,6 +18,7 @@ struct inst_plan {
 	struct spec_plan spec; /* name, version, ... */
 	uint64_t created;
 	unsigned instances; /* that use it */
+	bool is_unwritten;  /* the database may not have it as it is here */
 };
 
 struct inst_tenant {
@@ -26,6 +27,7 @@ struct inst_tenant {
 	bool by_file;		 /* a file created it */
 	uint64_t created;
 	unsigned instances; /* those that are being deleted included */
+	bool is_unwritten;  /* the database may not have it as it is here */
 };
 
 struct inst_image {

@@ -13,9 +13,12 @@
 #include "runtime/instance/private.h"
 
 #define PREPARE_LIMIT (120 * USEC_PER_SEC)
+#define UNDO_AGAIN (10 * USEC_PER_SEC)
 #define REMOVE_LIMIT (3600 * USEC_PER_SEC)
 
 /* --- undoing --------------------------------------------------------------------------------- */
+
+static void undo_rows(struct inst *i);
 
 static void undo_committed(struct inst *i, const struct err *err)
 {
@@ -24,11 +27,18 @@ static void undo_committed(struct inst *i, const struct err *err)
 	char code[sizeof(i->p->why_code)];
 
 	memcpy(code, i->p->why_code, sizeof(code));
-	if (err)
-		log_error("%s: cannot remove its rows: %s; the next start of vpsd does it",
-			  i->full_name, err_text(err));
+	if (err) {
+		/* As long as its rows stand, its name and its ids are taken. */
+		log_error("%s: cannot remove its rows: %s", i->full_name, err_text(err));
+		i->phase = INST_PHASE_DELETING;
+		i->desired = INST_WANT_STOPPED;
+		(void)str_copy(i->error, sizeof(i->error), err_text(&why));
+		inst_set_state(i, INST_FAILED);
+		inst_timer_set(i, UNDO_AGAIN, undo_rows);
+	}
 	i->op = NULL;
-	inst_unregister(i);
+	if (!err)
+		inst_unregister(i);
 	if (op)
 		op_end(op, *code ? code : NULL, &why, NULL);
 }
@@ -101,6 +111,10 @@ static void prepared_committed(struct inst *i, const struct err *err)
 		return;
 	}
 	inst_event(i, "created");
+	if (i->desired == INST_WANT_STOPPED) {
+		inst_finish(i, NULL, NULL, make_result(i));
+		return;
+	}
 	i->p->after_up = create_started;
 	inst_boot(i);
 }
@@ -118,11 +132,6 @@ static void on_prepared(void *arg, const char *code, const struct err *err, json
 	i->phase = INST_PHASE_PRESENT;
 	(void)str_copy(i->p->hostname_done, sizeof(i->p->hostname_done), i->spec.hostname);
 	inst_set_state(i, INST_STOPPED);
-	if (i->desired == INST_WANT_STOPPED) {
-		inst_event(i, "created");
-		inst_finish(i, NULL, NULL, make_result(i));
-		return;
-	}
 	t = store_txn_new(i->manager->store);
 	db_put_inst(t, i);
 	inst_commit(i, t, prepared_committed);

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operations and transactions tied together: written first, told afterwards. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/str.h"
 #include "runtime/instance/private.h"
+
+/* Seconds until a start that could not be written is tried again: a full disk stays full. */
+#define RESTORE_DELAY 10u
 
 struct commit {
 	struct inst *inst;
@@ -115,10 +119,9 @@ static void finish_now(struct finish *f, const struct err *db_err)
 	if (db_err && f->has_err)
 		log_error("operation %s: cannot write its end: %s", f->op->id, err_text(db_err));
 	op_end(f->op, f->has_code ? f->code : NULL, err, f->result);
-	if (i && i->p->has_exit) {
-		i->p->has_exit = false;
-		inst_exited(i, i->boot, i->p->exit_how, i->p->exit_status);
-	}
+	op_release(f->op);
+	if (i)
+		inst_replay_exit(i);
 	free(f);
 }
 
@@ -145,6 +148,8 @@ static void finish(struct inst_manager *m, struct inst *i, struct op *op, struct
 		if (i)
 			i->op = NULL;
 		op_end(op, code, err, result);
+		if (i)
+			inst_replay_exit(i);
 		return;
 	}
 	*f = (struct finish){.inst = i, .op = op, .manager = m, .result = result};
@@ -153,6 +158,7 @@ static void finish(struct inst_manager *m, struct inst *i, struct op *op, struct
 		f->err = *err;
 		f->has_code = code && str_copy(f->code, sizeof(f->code), code) >= 0;
 	}
+	op_hold(op);
 	db_end_op(t, op->id, f->has_code ? f->code : NULL, err, result);
 	if (store_submit(t, on_finish, f, &db_err) < 0)
 		finish_now(f, &db_err);
@@ -198,4 +204,56 @@ void inst_save(struct inst *i)
 	db_put_inst(t, i);
 	if (store_submit(t, on_saved, NULL, &err) < 0)
 		on_saved(NULL, &err);
+}
+
+void inst_remember(struct inst *i)
+{
+	i->p->was = (struct inst_was){.phase = i->phase,
+				      .desired = i->desired,
+				      .state = i->state,
+				      .is_failed = i->p->is_failed,
+				      .restart_needed = i->restart_needed,
+				      .failures = i->failures,
+				      .retry_at = i->retry_at};
+	memcpy(i->p->was.error, i->error, sizeof(i->error));
+}
+
+void inst_restore(struct inst *i)
+{
+	const struct inst_was *was = &i->p->was;
+	uint64_t now = now_seconds();
+	bool is_wanted;
+
+	i->phase = was->phase;
+	i->desired = was->desired;
+	i->failures = was->failures;
+	i->restart_needed = was->restart_needed;
+	i->p->is_failed = was->is_failed;
+	i->p->after_up = NULL;
+	i->p->after_down = NULL;
+	i->p->is_asked = false;
+	i->p->force = false;
+	memcpy(i->error, was->error, sizeof(i->error));
+	if (inst_is_up(i))
+		return;
+	is_wanted = i->phase == INST_PHASE_PRESENT && i->desired == INST_WANT_RUNNING &&
+		    !i->p->is_failed;
+	if (i->p->is_ending) {
+		/* It ended meanwhile, and was judged as one that is not wanted any more. */
+		i->p->verdict.action = is_wanted ? POLICY_RETRY : POLICY_STAY;
+		i->p->verdict.delay = RESTORE_DELAY;
+		return;
+	}
+	inst_set_state(i, was->state == INST_FAILED ? INST_FAILED : INST_STOPPED);
+	if (is_wanted)
+		inst_retry_later(i, was->retry_at > now ? (uint32_t)(was->retry_at - now)
+							: RESTORE_DELAY);
+}
+
+void inst_replay_exit(struct inst *i)
+{
+	if (!i->p->has_exit)
+		return;
+	i->p->has_exit = false;
+	inst_exited(i, i->boot, i->p->exit_how, i->p->exit_status);
 }

@@ -27,6 +27,7 @@ struct image_flow {
 
 static void flow_free(struct image_flow *f)
 {
+	op_release(f->op);
 	if (f->manager->image_op == f->op)
 		f->manager->image_op = NULL;
 	inst_image_free(f->image);
@@ -49,7 +50,96 @@ static struct image_flow *flow_new(struct inst_manager *m, enum op_kind kind, co
 		free(f);
 		return NULL;
 	}
+	/* It ends early when its row cannot be written; the flow still needs it. */
+	op_hold(f->op);
 	return f;
+}
+
+/* --- files that nobody names ----------------------------------------------------------------- */
+
+struct image_removal {
+	struct inst_manager *manager;
+	struct image_removal *next;
+	struct image_flow *flow; /* NULL = nobody asked */
+	char digest[IMG_DIGEST_TEXT];
+};
+
+static void on_image_removed(void *arg, const char *code, const struct err *err, json_t *result);
+
+static void on_files_removed(void *arg, const char *code, const struct err *err, json_t *result)
+{
+	struct image_removal *r = arg;
+	struct image_removal **at = &r->manager->removals;
+
+	while (*at != r)
+		at = &(*at)->next;
+	*at = r->next;
+	if (r->flow)
+		on_image_removed(r->flow, code, err, result);
+	else if (err)
+		log_error("cannot remove image %.12s: %s", r->digest, err_text(err));
+	free(r);
+}
+
+static int remove_files(struct inst_manager *m, const char *digest, struct image_flow *flow,
+			struct err *err)
+{
+	const char *const argv[] = {"remove-image", "--pool", m->host->pool,
+				    "--digest",	    digest,   NULL};
+	struct job_spec job = {
+		.argv = argv, .timeout_usec = REMOVE_LIMIT, .done = on_files_removed};
+	struct image_removal *removal = calloc(1, sizeof(*removal));
+	int r;
+
+	if (!removal)
+		return err_set(err, ENOMEM, "cannot remove an image: out of memory");
+	removal->manager = m;
+	removal->flow = flow;
+	(void)str_copy(removal->digest, sizeof(removal->digest), digest);
+	job.arg = removal;
+	r = job_start(m->jobs, &job, NULL, err);
+	if (r < 0) {
+		free(removal);
+		return r;
+	}
+	removal->next = m->removals;
+	m->removals = removal;
+	return 0;
+}
+
+static bool is_being_removed(const struct inst_manager *m, const char *digest)
+{
+	for (const struct image_removal *r = m->removals; r; r = r->next)
+		if (str_eq(r->digest, digest))
+			return true;
+	return false;
+}
+
+/* What an import that was not written down has left in the pool. */
+static void drop_unnamed(struct inst_manager *m, const char *digest)
+{
+	struct err err = ERR_INIT;
+
+	if (catalog_image_by_digest(&m->catalog, digest) || is_being_removed(m, digest))
+		return;
+	for (size_t i = 0; i < m->n_insts; i++)
+		if (str_eq(m->insts[i]->digest, digest))
+			return;
+	log_info("removing image %.12s, which has no name", digest);
+	if (remove_files(m, digest, NULL, &err) < 0)
+		log_error("cannot remove image %.12s: %s", digest, err_text(&err));
+}
+
+void inst_images_sweep(struct inst_manager *m)
+{
+	_cleanup_free_ struct img_manifest *list = NULL;
+	struct err err = ERR_INIT;
+	size_t n = 0;
+
+	if (img_store_list(m->images, &list, &n, NULL, &err) < 0)
+		log_warning("cannot look for images without a name: %s", err_text(&err));
+	for (size_t i = 0; i < n; i++)
+		drop_unnamed(m, list[i].digest);
 }
 
 /* --- coming ---------------------------------------------------------------------------------- */
@@ -71,6 +161,8 @@ static void on_named(void *arg, const struct err *err)
 		f->image = NULL;
 	else if (err)
 		why = *err;
+	if (f->image)
+		drop_unnamed(m, f->image->digest);
 	op_end(f->op, NULL, why.code ? &why : NULL, result);
 	flow_free(f);
 }
@@ -90,6 +182,9 @@ static int read_image(struct image_flow *f, json_t *result, struct err *err)
 
 	if (!digest || !str_is_digest(digest))
 		return err_set(err, EBADMSG, "the job gave no digest");
+	if (is_being_removed(m, digest))
+		return err_set(err, EBUSY,
+			       "the files of this image are just being removed; try again");
 	f->image = calloc(1, sizeof(*f->image));
 	if (!f->image)
 		return err_set(err, ENOMEM, "cannot add the image: out of memory");
@@ -101,6 +196,7 @@ static int read_image(struct image_flow *f, json_t *result, struct err *err)
 		return r;
 	known = catalog_image(&m->catalog, f->name);
 	if (known && !str_eq(known->digest, digest)) {
+		drop_unnamed(m, digest);
 		(void)err_set(err, EEXIST, "image '%s' exists with other content (sha256 %.12s)",
 			      f->name, known->digest);
 		return err_hint(err, "delete it first, or import under another name");
@@ -293,9 +389,6 @@ static void on_name_dropped(void *arg, const struct err *err)
 {
 	struct image_flow *f = arg;
 	struct inst_manager *m = f->manager;
-	const char *argv[] = {"remove-image", "--pool", NULL, "--digest", f->image->digest, NULL};
-	const struct job_spec job = {
-		.argv = argv, .timeout_usec = REMOVE_LIMIT, .done = on_image_removed, .arg = f};
 	struct err why = ERR_INIT;
 
 	if (m->is_closing) {
@@ -309,13 +402,12 @@ static void on_name_dropped(void *arg, const struct err *err)
 		flow_free(f);
 		return;
 	}
-	argv[2] = m->host->pool;
 	/* Another name may stand for the same files. */
 	if (catalog_image_by_digest(&m->catalog, f->image->digest)) {
 		on_image_removed(f, NULL, NULL, NULL);
 		return;
 	}
-	if (job_start(m->jobs, &job, NULL, &why) < 0)
+	if (remove_files(m, f->image->digest, f, &why) < 0)
 		on_image_removed(f, NULL, &why, NULL);
 }
 
@@ -376,7 +468,8 @@ int inst_image_delete(struct inst_manager *m, const char *name, struct op **ret,
 
 struct plan_flow {
 	struct inst_manager *manager;
-	struct inst_plan *plan;
+	char name[SPEC_NAME_TEXT];
+	uint64_t version;
 	inst_done_fn done;
 	void *arg;
 };
@@ -384,15 +477,40 @@ struct plan_flow {
 static void on_plan_added(void *arg, const struct err *err)
 {
 	struct plan_flow f = *(struct plan_flow *)arg;
+	struct inst_plan *plan;
 
 	free(arg);
 	if (f.manager->is_closing)
 		return;
+	/* By its name: a writing of the same that failed may have taken it out. */
+	plan = catalog_plan(&f.manager->catalog, f.name, f.version);
+	if (plan && !err)
+		plan->is_unwritten = false;
 	/* An instance that was quick to use it fails for the same reason, a moment later. */
-	if (err && f.plan->instances == 0)
-		catalog_drop_plan(&f.manager->catalog, f.plan);
+	if (plan && err && plan->is_unwritten && plan->instances == 0)
+		catalog_drop_plan(&f.manager->catalog, plan);
 	if (f.done)
 		f.done(f.arg, err);
+}
+
+static int write_plan(struct inst_manager *m, const struct inst_plan *plan, inst_done_fn done,
+		      void *arg, struct err *err)
+{
+	struct plan_flow *f = calloc(1, sizeof(*f));
+	struct store_txn *t;
+	int r;
+
+	if (!f)
+		return err_set(err, ENOMEM, "cannot add the plan: out of memory");
+	*f = (struct plan_flow){
+		.manager = m, .version = plan->spec.version, .done = done, .arg = arg};
+	(void)str_copy(f->name, sizeof(f->name), plan->spec.name);
+	t = store_txn_new(m->store);
+	db_add_plan(t, plan);
+	r = store_submit(t, on_plan_added, f, err);
+	if (r < 0)
+		free(f);
+	return r;
 }
 
 /* 1 = the very same is there, 0 = new, -EEXIST = another of that name and version. */
@@ -419,42 +537,34 @@ static int compare_plan(const struct inst_manager *m, const struct spec_plan *sp
 int inst_plan_add(struct inst_manager *m, const struct spec_plan *spec, inst_done_fn done,
 		  void *arg, struct err *err)
 {
-	struct plan_flow *f;
-	struct store_txn *t;
+	struct inst_plan *plan;
 	int r = compare_plan(m, spec, err);
 
 	if (r < 0)
 		return r;
 	if (r == 1) {
+		plan = catalog_plan(&m->catalog, spec->name, spec->version);
+		/* Told when it is durable, whoever came first. */
+		if (plan->is_unwritten)
+			return write_plan(m, plan, done, arg, err);
 		if (done)
 			done(arg, NULL);
 		return 0;
 	}
-	f = calloc(1, sizeof(*f));
-	if (f)
-		f->plan = calloc(1, sizeof(*f->plan));
-	if (!f || !f->plan || json_rows_copy(&spec_plan_table, &f->plan->spec, spec) < 0) {
-		if (f)
-			free(f->plan);
-		free(f);
+	plan = calloc(1, sizeof(*plan));
+	if (!plan || json_rows_copy(&spec_plan_table, &plan->spec, spec) < 0) {
+		free(plan);
 		return err_set(err, ENOMEM, "cannot add the plan: out of memory");
 	}
-	f->manager = m;
-	f->done = done;
-	f->arg = arg;
-	f->plan->created = now_seconds();
-	r = catalog_add_plan(&m->catalog, f->plan, err);
+	plan->created = now_seconds();
+	plan->is_unwritten = true;
+	r = catalog_add_plan(&m->catalog, plan, err);
 	if (r < 0) {
-		inst_plan_free(f->plan);
-		free(f);
+		inst_plan_free(plan);
 		return r;
 	}
-	t = store_txn_new(m->store);
-	db_add_plan(t, f->plan);
-	r = store_submit(t, on_plan_added, f, err);
-	if (r < 0) {
-		catalog_drop_plan(&m->catalog, f->plan);
-		free(f);
-	}
+	r = write_plan(m, plan, done, arg, err);
+	if (r < 0)
+		catalog_drop_plan(&m->catalog, plan);
 	return r;
 }

@@ -106,8 +106,8 @@ void op_ring_free(struct op_ring *r)
 	free(r);
 }
 
-/* Drops the oldest ended operations that nobody watches. Called when one comes, never when one
- * ends, so that a pointer stays good until the caller is done with it. */
+/* Drops the oldest ended operations that nobody watches or holds. Called when one comes, never when
+ * one ends, so that a pointer stays good until the caller is done with it. */
 static void ring_trim(struct op_ring *r)
 {
 	struct op *op = r->oldest;
@@ -115,7 +115,7 @@ static void ring_trim(struct op_ring *r)
 	while (op && r->n - r->n_running >= OP_RING_MAX) {
 		struct op *newer = op->prev;
 
-		if (op->status != OP_RUNNING && !op->watches) {
+		if (op->status != OP_RUNNING && !op->watches && !op->holds) {
 			op_unlink(r, op);
 			op_free(op);
 		}
@@ -171,6 +171,7 @@ int op_load(struct op_ring *r, const struct op *like, json_t *result, struct err
 		return err_set(err, ENOMEM, "cannot load an operation: out of memory");
 	*op = *like;
 	op->watches = NULL;
+	op->holds = 0;
 	op->is_committed = true;
 	op->result = result;
 	ring_add(r, op);
@@ -254,6 +255,16 @@ void op_watch_cancel(struct op_watch *w)
 	if (w->next)
 		w->next->prev = w->prev;
 	free(w);
+}
+
+void op_hold(struct op *op)
+{
+	op->holds++;
+}
+
+void op_release(struct op *op)
+{
+	op->holds--;
 }
 
 void op_progress(struct op *op, const char *what, uint64_t done, uint64_t total)

@@ -59,6 +59,7 @@ struct op {
 	json_t *result; /* NULL = none */
 
 	/* private to op.c */
+	unsigned holds;
 	struct op_watch *watches;
 	struct op *prev, *next;
 	struct op_ring *ring;
@@ -84,6 +85,10 @@ int op_watch(struct op *op, enum op_when when, op_watch_fn fn, void *arg, struct
 	     struct err *err);
 /* The callback will not come; NULL is fine. A watch that was called is gone already. */
 void op_watch_cancel(struct op_watch *w);
+
+/* Keeps an operation in memory while somebody has a pointer to it, ended or not. */
+void op_hold(struct op *op);
+void op_release(struct op *op);
 
 /* The ring: owned by the manager. */
 struct op_ring *op_ring_new(void);

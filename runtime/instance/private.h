@@ -37,6 +37,17 @@ struct inst_session {
 
 struct inst_change;
 
+/* What an operation replaces, to be put back when it cannot be written. */
+struct inst_was {
+	enum inst_phase phase;
+	enum inst_desired desired;
+	enum inst_state state;
+	bool is_failed, restart_needed;
+	uint32_t failures;
+	uint64_t retry_at;
+	char error[sizeof(((struct inst *)NULL)->error)];
+};
+
 struct inst_private {
 	struct cg_instance cg; /* open while a guest lives or is about to */
 	struct cg_stats_reader reader;
@@ -53,7 +64,9 @@ struct inst_private {
 	void (*on_timer)(struct inst *i);
 	uint64_t cleanup_delay, cleanup_until; /* usec */
 
-	bool is_asked;	    /* the end of this boot was asked for */
+	bool is_asked;	/* the end of this boot was asked for */
+	bool is_ending; /* from the end of the guest until it is cleaned up and recorded */
+	bool has_said_ready;
 	bool is_failed;	    /* given up, as the database has it */
 	bool is_own_start;  /* the start under way is ours, nobody asked for it */
 	bool is_unknown;    /* the keeper was lost during the launch */
@@ -62,6 +75,10 @@ struct inst_private {
 	bool force;	    /* of the stop under way */
 	uint64_t timeout;   /* usec, of the stop under way */
 	uint64_t exit_boot;
+	uint64_t unforgotten;	/* boot whose end could not be recorded; 0 = none */
+	uint64_t keeper_until;	/* usec: a start waits so long for a keeper */
+	sd_event_source *watch; /* on its pidfd, when no keeper watches it */
+	struct inst_was was;
 	/* An end that came while an operation was being written. */
 	bool has_exit;
 	enum keeper_exit exit_how;
@@ -97,6 +114,8 @@ struct keeper_link {
 
 struct inst_change;
 struct recover_collect;
+struct stray;
+struct image_removal;
 
 struct inst_manager {
 	sd_event *event;
@@ -124,6 +143,9 @@ struct inst_manager {
 	struct spec_support support[SUPPORT_MAX];
 	struct keeper_link keeper;
 	struct recover_collect *collect; /* a listing under way */
+	struct stray *strays;
+	sd_event_source *stray_timer;
+	uint64_t stray_delay, stray_until; /* usec */
 	bool is_ready, is_closing;
 	void (*ready)(void *arg, const struct err *err);
 	void *ready_arg;
@@ -131,8 +153,9 @@ struct inst_manager {
 	void *on_event_arg;
 	uint64_t session_serial;
 	struct op *image_op; /* import or build under way */
-	bool keeps_strays;   /* the pool is of another database: nothing unknown is removed */
-	size_t n_starting;   /* starts of the queue that are under way */
+	struct image_removal *removals;
+	bool keeps_strays; /* the pool is of another database: nothing unknown is removed */
+	size_t n_starting; /* starts of the queue that are under way */
 	char (*start_queue)[ID_TEXT];
 	size_t n_queue, queue_at;
 };
@@ -193,6 +216,11 @@ void op_finish(struct inst_manager *m, struct op *op, struct store_txn *t, const
 	       const struct err *err, json_t *result);
 /* Writes the row of the instance; a failure is logged. */
 void inst_save(struct inst *i);
+/* Before an operation changes what is wanted; and back, when it could not be written. */
+void inst_remember(struct inst *i);
+void inst_restore(struct inst *i);
+/* Judges an end that came while an operation was being written. */
+void inst_replay_exit(struct inst *i);
 
 /* --- boot.c, down.c ------------------------------------------------------------------------ */
 
@@ -216,7 +244,15 @@ void inst_exited(struct inst *i, uint64_t boot, enum keeper_exit how, uint32_t s
 void inst_take_down(struct inst *i);
 /* Removes the cgroup, waiting for its processes to be gone, then calls next. */
 void inst_clean_cgroup(struct inst *i, void (*next)(struct inst *i));
+/* The same, beginning a moment later: next is not called from within. */
+void inst_clean_later(struct inst *i, void (*next)(struct inst *i));
 void inst_close_guest(struct inst *i);
+/* Tells the keeper of an end whose recording failed at first and has succeeded now. */
+void inst_forget_owed(struct inst *i);
+/* Sees the end of a guest that no keeper watches. */
+void inst_watch_self(struct inst *i);
+/* Its init says that the boot is complete. */
+void inst_said_ready(struct inst *i);
 int inst_open_log(const struct inst *i, bool make, struct err *err);
 /* Go on with a stop or a restart that was interrupted: the guest still runs. */
 void inst_restart_again(struct inst *i);
@@ -234,13 +270,24 @@ void inst_limits_of(const struct inst *i, struct cg_limits *ret);
 void inst_tenant_limits_of(const struct inst_tenant *t, struct cg_limits *ret);
 void inst_sessions_done(struct inst *i);
 void inst_change_free(struct inst_change *c);
+/* At vpsd's start: removes images of the pool that have no name and no instance. */
+void inst_images_sweep(struct inst_manager *m);
 int seccomp_start(struct inst_manager *m, struct err *err);
 void keeper_link_start(struct inst_manager *m);
 void keeper_link_stop(struct inst_manager *m);
 /* Asks to be called when records can be sent; after each request. */
 void keeper_link_poke(struct inst_manager *m);
+/* Lists guests again after a moment: the recovery was not complete. */
+void keeper_link_list_later(struct inst_manager *m);
 void recover_start(struct inst_manager *m);
 void recover_drop(struct inst_manager *m);
+/* What the keeper says while it is listing: a guest's item may have been sent before. */
+void recover_note_exit(struct inst_manager *m, const char *id, uint64_t boot, uint32_t status,
+		       enum keeper_exit how);
+void recover_note_ready(struct inst_manager *m, const char *id, uint64_t boot);
+/* Removes a cgroup of nobody as soon as its processes are gone. */
+void stray_add(struct inst_manager *m, const char *tenant_id, const char *id);
+void strays_done(struct inst_manager *m);
 /* Called by the parts of the start that go side by side. */
 void manager_start_step(struct inst_manager *m, const struct err *err);
 /* The signal that asks an init to shut down, by the set of signals it handles (bit N - 1). */

@@ -20,7 +20,6 @@
 #include "base/str.h"
 #include "runtime/instance/private.h"
 
-#define STRAY_WAIT_MS 2000
 #define REMOVE_LIMIT (3600 * USEC_PER_SEC)
 #define STATE_MAX 1024
 
@@ -33,6 +32,7 @@ struct found_cgroup {
 struct found_state {
 	char id[ID_TEXT];
 	uint64_t boot;
+	bool ready;
 	struct pidref process;
 };
 
@@ -102,6 +102,36 @@ static void on_item(void *userdata, struct keeper_item *item)
 	new->console = take_fd(&item->console);
 }
 
+static struct keeper_item *find_item(struct inst_manager *m, const char *id, uint64_t boot)
+{
+	struct recover_collect *c = m->collect;
+
+	for (size_t i = 0; c && i < c->n_guests; i++)
+		if (c->guests[i].guest.boot == boot && str_eq(c->guests[i].guest.id, id))
+			return &c->guests[i];
+	return NULL;
+}
+
+/* With many guests a list comes in pieces, and one may end behind its own. */
+void recover_note_exit(struct inst_manager *m, const char *id, uint64_t boot, uint32_t status,
+		       enum keeper_exit how)
+{
+	struct keeper_item *item = find_item(m, id, boot);
+
+	if (!item)
+		return;
+	item->guest.how = (uint8_t)how;
+	item->guest.status = status;
+}
+
+void recover_note_ready(struct inst_manager *m, const char *id, uint64_t boot)
+{
+	struct keeper_item *item = find_item(m, id, boot);
+
+	if (item)
+		item->guest.ready = true;
+}
+
 static int on_cgroup(void *arg, const struct cg_found *f, struct err *err)
 {
 	struct recover_collect *c = arg;
@@ -150,6 +180,7 @@ static int read_state(const struct inst_manager *m, const char *id, struct found
 		return -ENOENT;
 	(void)str_copy(ret->id, sizeof(ret->id), id);
 	ret->boot = (uint64_t)boot;
+	ret->ready = json_is_true(json_object_get(doc, "ready"));
 	return pidref_open_checked((pid_t)pid, (uint64_t)start, &ret->process, NULL);
 }
 
@@ -199,13 +230,26 @@ static void take_cgroup(struct inst *i)
 	i->has_device_fence = cg_devices_is_attached(i->p->cg.fd, NULL) > 0;
 }
 
+/* A keeper that adopted a guest did not hear what it said before. */
+static bool was_ready(const struct recover_collect *c, const char *id, uint64_t boot)
+{
+	for (size_t i = 0; i < c->n_states; i++)
+		if (c->states[i].boot == boot && str_eq(c->states[i].id, id))
+			return c->states[i].ready;
+	return false;
+}
+
 static void act_keep(struct inst *i, struct keeper_item *g)
 {
+	const struct recover_collect *c = i->manager->collect;
+
 	take_cgroup(i);
+	if (!inst_is_up(i))
+		i->p->has_said_ready = g->guest.ready || was_ready(c, i->id, g->guest.boot);
 	inst_is_running(i, g->guest.boot, (pid_t)g->guest.pid, g->guest.start, take_fd(&g->pidfd),
 			take_fd(&g->console));
-	if (g->guest.ready && i->state == INST_RUNNING)
-		inst_set_state(i, INST_READY);
+	if (g->guest.ready)
+		inst_said_ready(i);
 }
 
 static void on_adopted(void *userdata, struct keeper_reply *reply, const struct err *err)
@@ -215,10 +259,12 @@ static void on_adopted(void *userdata, struct keeper_reply *reply, const struct 
 	(void)reply;
 	if (!err || i->manager->is_closing || err->code == EPIPE)
 		return;
-	if (err->code == ESRCH)
+	if (err->code == ESRCH) {
 		inst_exited(i, i->boot, KEEPER_EXIT_UNKNOWN, 0);
-	else
-		log_error("%s: the keeper cannot take it: %s", i->full_name, err_text(err));
+		return;
+	}
+	log_error("%s: the keeper cannot take it: %s", i->full_name, err_text(err));
+	inst_watch_self(i);
 }
 
 static void act_adopt(struct inst *i, struct found_state *s)
@@ -233,7 +279,8 @@ static void act_adopt(struct inst *i, struct found_state *s)
 				 .log_max = m->host->console_log};
 
 	take_cgroup(i);
-	/* systemd inside said that it is ready to a keeper that is gone. */
+	if (!inst_is_up(i))
+		i->p->has_said_ready = s->ready;
 	inst_is_running(i, s->boot, s->process.pid, s->process.start, take_fd(&s->process.fd), -1);
 	log_info("%s: adopted, pid %d", i->full_name, (int)i->pid);
 	log_dir = inst_open_log(i, true, &err);
@@ -241,8 +288,11 @@ static void act_adopt(struct inst *i, struct found_state *s)
 	a.console = i->console;
 	if (log_dir < 0 ||
 	    keeper_client_adopt(m->keeper.client, &a,
-				(struct keeper_call){.done = on_adopted, .userdata = i}, &err) < 0)
+				(struct keeper_call){.done = on_adopted, .userdata = i},
+				&err) < 0) {
 		log_error("%s: cannot be given to the keeper: %s", i->full_name, err_text(&err));
+		inst_watch_self(i);
+	}
 	keeper_link_poke(m);
 }
 
@@ -277,6 +327,8 @@ static void act_lost(struct inst *i)
 
 /* --- acting: strays -------------------------------------------------------------------------- */
 
+static void leftovers_cleaned(struct inst *i);
+
 static void act_kill_cgroup(struct inst_manager *m, const char *tenant_id, const char *id)
 {
 	struct inst *i = inst_find_by_id(m, id);
@@ -288,8 +340,16 @@ static void act_kill_cgroup(struct inst_manager *m, const char *tenant_id, const
 		return;
 	log_warning("removing the cgroup %s/%s%s%s", tenant_id, id, i ? " of " : " of nobody",
 		    i ? i->full_name : "");
-	if (cg_instance_remove(&m->cg, tenant_id, id, CG_REMOVE_KILL, STRAY_WAIT_MS, &err) < 0)
-		log_error("cannot remove the cgroup %s/%s: %s", tenant_id, id, err_text(&err));
+	if (!i || !str_eq(i->tenant->id, tenant_id)) {
+		stray_add(m, tenant_id, id);
+		return;
+	}
+	if (cg_instance_remove(&m->cg, tenant_id, id, CG_REMOVE_KILL, 0, &err) >= 0)
+		return;
+	/* Nothing else is done with it until its processes are gone. */
+	i->p->is_ending = true;
+	inst_set_state(i, INST_STOPPING);
+	inst_clean_later(i, leftovers_cleaned);
 }
 
 static void on_dir_removed(void *arg, const char *code, const struct err *err, json_t *result)
@@ -376,7 +436,8 @@ static void act_start(struct inst *i)
 	if (inst_is_up(i) || i->state != INST_STOPPED || i->retry_at || i->p->after_clean ||
 	    (i->op && !i->p->has_loaded_op))
 		return;
-	i->p->is_claimed = true;
+	i->p->is_claimed = i->op && (i->op->kind == OP_CREATE || i->op->kind == OP_START ||
+				     i->op->kind == OP_RESTART);
 	inst_queue_start(i);
 }
 
@@ -464,6 +525,26 @@ static void settle_operation(struct inst *i)
 	if (!is_done)
 		interrupted(&err);
 	inst_finish(i, is_done ? NULL : "interrupted", is_done ? NULL : &err, NULL);
+}
+
+/* What was decided about an instance while its leftovers were in the way. */
+static void leftovers_cleaned(struct inst *i)
+{
+	void (*after_down)(struct inst * inst) = i->p->after_down;
+
+	i->p->is_ending = false;
+	i->p->is_asked = false;
+	i->p->force = false;
+	i->p->after_down = NULL;
+	inst_set_state(i, i->p->is_failed ? INST_FAILED : INST_STOPPED);
+	if (after_down) {
+		after_down(i);
+		return;
+	}
+	if (i->phase == INST_PHASE_PRESENT && i->desired == INST_WANT_RUNNING && !i->p->is_failed)
+		act_start(i);
+	settle_operation(i);
+	inst_queue_next(i->manager);
 }
 
 static void settle_operations(struct inst_manager *m)
@@ -584,8 +665,10 @@ static int recover(struct inst_manager *m, struct err *err)
 		log_warning("cannot write the sums of the guarantees: %s", err_text(&sums));
 	if (!m->is_ready) {
 		sweep_dir(m, m->run_fd);
-		if (!m->keeps_strays)
+		if (!m->keeps_strays) {
 			sweep_dir(m, m->log_fd);
+			inst_images_sweep(m);
+		}
 		clean_tmp(m);
 	}
 	return 0;
@@ -606,9 +689,14 @@ static void on_listed(void *userdata, struct keeper_reply *reply, const struct e
 	recover_drop(m);
 	if (!m->keeper.is_speaking)
 		return;
-	m->keeper.is_listed = true;
 	if (err.code)
 		log_error("the recovery is not complete: %s", err_text(&err));
+	/* Guests that no keeper was told of would live unwatched. */
+	if (err.code && m->is_ready) {
+		keeper_link_list_later(m);
+		return;
+	}
+	m->keeper.is_listed = true;
 	manager_start_step(m, err.code && !m->is_ready ? &err : NULL);
 	inst_queue_next(m);
 }
@@ -628,6 +716,7 @@ void recover_start(struct inst_manager *m)
 			       (struct keeper_call){.done = on_listed, .userdata = m}, &err) < 0) {
 		log_error("cannot list guests: %s", err_text(&err));
 		recover_drop(m);
+		keeper_link_list_later(m);
 	}
 	keeper_link_poke(m);
 }

@@ -78,3 +78,125 @@ teardown_file() {
 	start_vpsd
 	vps op ls >/dev/null
 }
+
+images_in_pool() {
+	find "$T/state/pool/images" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort
+}
+
+are_images() {
+	[ "$(images_in_pool)" = "$1" ]
+}
+
+# An archive of other content than the tests' image.
+other_archive() {
+	mkdir -p "$T/other/bin"
+	cp /bin/true "$T/other/bin/sh"
+	tar -C "$T/other" --sort=name --mtime=@0 -cf "$T/other.tar" .
+	echo "$T/other.tar"
+}
+
+@test "what an import leaves behind when its name is taken is removed" {
+	local before
+	before=$(images_in_pool)
+	run vps image import busybox "$(other_archive)"
+	[ "$status" -ne 0 ]
+	contains "$output" "exists with other content"
+	await 10 are_images "$before"
+}
+
+@test "an image whose import was not written down is removed at the next start" {
+	local before
+	before=$(images_in_pool)
+	kill_vpsd KILL
+	"$O/vps-job" import --pool "$T/state/pool" --range-base 1900000 <"$(other_archive)" >/dev/null
+	[ "$(images_in_pool)" != "$before" ]
+	start_vpsd
+	await 10 are_images "$before"
+}
+
+@test "an image that is imported while it is being deleted is there or is refused" {
+	local op
+	vps image import one "$(other_archive)" >/dev/null
+	kill_vpsd TERM
+	# Jobs whose removal of images takes its time.
+	mkdir "$T/slow"
+	ln -s "$O/vpsd" "$O/vps-keeper" "$O/vps" "$T/slow/"
+	printf '#!/bin/sh\n[ "$1" != remove-image ] || sleep 2\nexec "%s" "$@"\n' "$O/vps-job" >"$T/slow/vps-job"
+	chmod 755 "$T/slow/vps-job"
+	O=$T/slow start_vpsd
+	vps image delete one --yes 3>&- &
+	op=$!
+	sleep 0.5
+	run vps image import two "$T/other.tar"
+	wait "$op"
+	if [ "$status" -eq 0 ]; then
+		[ -d "$T/state/pool/images/$(sha256sum "$T/other.tar" | cut -d' ' -f1)" ]
+		vps image delete two --yes
+	fi
+	kill_vpsd TERM
+	start_vpsd
+}
+
+@test "an instance without a disk limit does not pass a quota of disk" {
+	echo '{"tenant": "small", "quota": {"disk": "1GiB"}}' >"$T/small.json"
+	vps apply "$T/small.json" >/dev/null
+	run vps create small/a --plan tiny --image busybox --no-start
+	[ "$status" -ne 0 ]
+	contains "$output" "not enough disk"
+}
+
+# Makes the next writes of vpsd's database fail, until unfault.
+fault() {
+	strace -f -qq -o "$T/strace" -e inject=pwrite64:error=ENOSPC -p "$(vpsd_pid)" 3>&- &
+	STRACE=$!
+	await 10 grep -q "^TracerPid:[[:space:]]*$STRACE" "/proc/$(vpsd_pid)/status"
+}
+
+unfault() {
+	kill "$STRACE"
+	wait "$STRACE" || true
+}
+
+@test "what could not be written is not taken for done" {
+	mkdir -p "$T/late"
+	tiny_plan | jq '.plan = "late"' >"$T/late/plan.json"
+	echo '{"tenant": "late"}' >"$T/late/tenant.json"
+	fault
+	run vps apply "$T/late"
+	unfault
+	[ "$status" -ne 0 ]
+	run vps apply "$T/late"
+	[ "$status" -eq 0 ]
+	contains "$output" late
+	kill_vpsd KILL
+	start_vpsd
+	vps tenant show late >/dev/null
+	vps plan show late >/dev/null
+	contains "$(vps apply "$T/late")" "nothing to change"
+}
+
+is_gone() {
+	! vps info "$1"
+}
+
+# The database fails right behind the row of the operation.
+@test "an instance whose creation could not be written is not there" {
+	mkdir -p "$T/pause"
+	ln -sf "$O/vpsd" "$O/vps-keeper" "$O/vps" "$T/pause/"
+	printf '#!/bin/sh\n[ "$1" != prepare ] || sleep 3\nexec "%s" "$@"\n' "$O/vps-job" >"$T/pause/vps-job"
+	chmod 755 "$T/pause/vps-job"
+	kill_vpsd TERM
+	O=$T/pause start_vpsd
+	vps create t/half --plan tiny --image busybox --no-start 3>&- &
+	local client=$!
+	await 5 vps info t/half
+	fault
+	ended_with "$client" 1
+	unfault
+	await 10 is_gone t/half
+	kill_vpsd TERM
+	start_vpsd
+	is_gone t/half
+	make_instance t/half --no-start
+	drop_instance t/half
+}

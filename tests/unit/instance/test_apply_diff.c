@@ -151,6 +151,21 @@ static void test_same_again(void **state)
 	check(w, "");
 }
 
+/* A failed write is made up for by the next apply. */
+static void test_unwritten(void **state)
+{
+	struct world *w = *state;
+
+	load(&w->have, PLAN);
+	load(&w->have, TENANT(WEB1("")));
+	know(w, true, ALL);
+	w->catalog.plans[0]->is_unwritten = true;
+	w->catalog.tenants[0]->is_unwritten = true;
+	load(&w->set, PLAN);
+	load(&w->set, TENANT(WEB1("")));
+	check(w, "create plan small@1; change tenant acme");
+}
+
 static void test_hostname_default(void **state)
 {
 	struct world *w = *state;
@@ -277,6 +292,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_all_new),
 		TEST(test_same_again),
+		TEST(test_unwritten),
 		TEST(test_hostname_default),
 		TEST(test_changed_fields),
 		TEST(test_drift),

@@ -139,12 +139,37 @@ static void test_ring_is_bounded(void **state)
 	op_ring_free(r);
 }
 
+/* One that ended early stays as long as somebody has a pointer to it. */
+static void test_hold(void **state)
+{
+	struct op_ring *r = op_ring_new();
+	struct err err = ERR_INIT;
+	struct op *held = NULL, *op = NULL;
+	char id[ID_TEXT];
+
+	(void)state;
+	assert_non_null(r);
+	assert_int_equal(op_new(r, OP_APPLY, "documents", NULL, &held, &err), 0);
+	memcpy(id, held->id, sizeof(id));
+	op_hold(held);
+	op_committed(held, &(struct err){.code = ENOSPC, .msg = "full"});
+	for (unsigned n = 0; n < OP_RING_MAX + 10; n++) {
+		assert_int_equal(op_new(r, OP_APPLY, "documents", NULL, &op, &err), 0);
+		op_end(op, NULL, NULL, NULL);
+	}
+	assert_ptr_equal(op_find(r, id), held);
+	op_release(held);
+	assert_int_equal(op_new(r, OP_APPLY, "documents", NULL, &op, &err), 0);
+	assert_null(op_find(r, id));
+	op_ring_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),		cmocka_unit_test(test_watch),
 		cmocka_unit_test(test_failure),		cmocka_unit_test(test_cancel_within),
-		cmocka_unit_test(test_ring_is_bounded),
+		cmocka_unit_test(test_ring_is_bounded), cmocka_unit_test(test_hold),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
