@@ -25,7 +25,8 @@ int sbx_mount_new(const char *type, const struct sbx_mount_option *options, uint
 /* A detached copy of the mount at dirfd/path ("" = dirfd itself), without what is mounted below.
  * The source must be attached in the caller's mount namespace (Linux 6.1). */
 int sbx_mount_clone(int dirfd, const char *path, struct err *err);
-/* Adds attributes to a mount and makes it private; userns >= 0 also maps its ids by that user namespace. */
+/* Adds attributes to a mount and makes it private; userns >= 0 also maps its ids by that user
+ * namespace. */
 int sbx_mount_set(int mnt, uint64_t attrs, int userns, struct err *err);
 /* Attaches a detached mount at dirfd/path ("" = dirfd itself); symlinks at the end are not
  * followed. */
