@@ -36,10 +36,12 @@ expect() {
 	[ "$status" -eq 0 ] || fail "$output"
 }
 
-@test "Ctrl-C and Ctrl-D go inside" {
-	run expect 'expect:Ctrl-]' 'send:a\x03\n' 'send:b\n' 'expect:<b>' 'send:\x1d' -- vps console t/a
+@test "Ctrl-C goes inside: the image's init takes SIGINT for a reboot" {
+	local boot
+	boot=$(field t/a .boot)
+	run expect 'expect:Ctrl-]' 'send:\x03' 'expect:init: reboot' -- vps console t/a
 	[ "$status" -eq 0 ] || fail "$output"
-	vps restart --force t/a
+	await 20 has_field t/a '.state + " " + (.boot | tostring)' "running $((boot + 1))"
 }
 
 @test "--readonly shows and sends nothing" {
