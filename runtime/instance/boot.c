@@ -18,6 +18,9 @@
 #include "runtime/instance/private.h"
 
 #define STARTS_AT_ONCE 4u
+/* A keeper that was lost is back sooner, or something is wrong. */
+#define KEEPER_WAIT (10 * USEC_PER_SEC)
+#define KEEPER_POLL (100 * USEC_PER_MSEC)
 
 /* --- what a launch needs --------------------------------------------------------------------- */
 
@@ -205,6 +208,10 @@ static void boot_launch(struct inst *i)
 {
 	struct err err = ERR_INIT;
 
+	if (!i->manager->keeper.is_speaking && now_usec() < i->p->keeper_until) {
+		inst_timer_set(i, KEEPER_POLL, boot_launch);
+		return;
+	}
 	if (launch(i, &err) < 0) {
 		(void)err_ctx(&err, "cannot start '%s'", i->full_name);
 		inst_boot_failed(i, &err);
@@ -244,6 +251,7 @@ static void boot_counted(struct inst *i, const struct err *commit_err)
 		inst_boot_failed(i, commit_err);
 		return;
 	}
+	inst_forget_owed(i);
 	if (!i->spec.hostname || str_eq(i->spec.hostname, i->p->hostname_done)) {
 		boot_launch(i);
 		return;
@@ -263,6 +271,7 @@ static void mark_boot(struct inst *i)
 	i->p->is_failed = false;
 	i->p->is_asked = false;
 	i->p->is_unknown = false;
+	i->p->keeper_until = now_usec() + KEEPER_WAIT;
 }
 
 void inst_boot(struct inst *i)
@@ -302,9 +311,11 @@ static void write_state(const struct inst *i)
 	_cleanup_close_ int dir = -1, real = -1;
 	struct err err = ERR_INIT;
 
-	sbuf_addf(&text, "{\"boot\": %llu, \"pid\": %d, \"start\": %llu, \"boot_id\": \"%s\"}\n",
+	sbuf_addf(&text,
+		  "{\"boot\": %llu, \"pid\": %d, \"start\": %llu, \"boot_id\": \"%s\", "
+		  "\"ready\": %s}\n",
 		  (unsigned long long)i->boot, (int)i->pid, (unsigned long long)i->pid_start,
-		  i->manager->boot_id);
+		  i->manager->boot_id, i->p->has_said_ready ? "true" : "false");
 	dir = path_mkdirs_beneath(i->manager->run_fd, i->id, 0700, &err);
 	if (dir >= 0)
 		real = path_open_beneath(i->manager->run_fd, i->id,
@@ -333,6 +344,7 @@ void inst_is_running(struct inst *i, uint64_t boot, pid_t pid, uint64_t start, i
 	void (*after_up)(struct inst * inst, const struct err *err) = i->p->after_up;
 	bool was_up = inst_is_up(i);
 
+	i->p->watch = sd_event_source_disable_unref(i->p->watch);
 	cleanup_close(&i->pidfd);
 	i->pidfd = pidfd;
 	if (console >= 0 || !was_up) {
@@ -348,10 +360,19 @@ void inst_is_running(struct inst *i, uint64_t boot, pid_t pid, uint64_t start, i
 		write_state(i);
 	}
 	if (i->state != INST_READY && i->state != INST_STOPPING)
-		inst_set_state(i, INST_RUNNING);
+		inst_set_state(i, i->p->has_said_ready ? INST_READY : INST_RUNNING);
 	i->p->after_up = NULL;
 	if (after_up)
 		after_up(i, NULL);
+}
+
+void inst_said_ready(struct inst *i)
+{
+	if (i->state != INST_RUNNING)
+		return;
+	i->p->has_said_ready = true;
+	write_state(i);
+	inst_set_state(i, INST_READY);
 }
 
 static void boot_cleaned(struct inst *i)
@@ -391,10 +412,28 @@ void inst_start_done(struct inst *i, const struct err *err)
 	inst_finish(i, NULL, err, NULL);
 }
 
+static void leave_queue(struct inst *i)
+{
+	if (!i->p->is_queued)
+		return;
+	i->p->is_queued = false;
+	i->manager->n_starting--;
+	inst_queue_next(i->manager);
+}
+
+/* A start that was not written has not happened. */
+static void unmark_boot(struct inst *i)
+{
+	i->boot--;
+	inst_restore(i);
+}
+
 static void start_begun(struct inst *i, const struct err *err)
 {
 	if (err) {
-		inst_boot_failed(i, err);
+		log_error("%s: cannot start: %s", i->full_name, err_text(err));
+		unmark_boot(i);
+		leave_queue(i);
 		return;
 	}
 	boot_counted(i, NULL);
@@ -404,17 +443,15 @@ static int begin_start(struct inst *i, enum op_kind kind,
 		       void (*after_up)(struct inst *i, const struct err *err), struct op **ret,
 		       struct err *err)
 {
-	enum inst_desired desired = i->desired;
 	int r;
 
+	inst_remember(i);
 	mark_boot(i);
 	i->p->after_up = after_up;
 	i->failures = after_up == inst_start_done ? 0 : i->failures;
 	r = inst_begin(i, kind, start_begun, ret, err);
 	if (r < 0) {
-		i->boot--;
-		i->desired = desired;
-		i->p->after_up = NULL;
+		unmark_boot(i);
 		return r;
 	}
 	inst_set_state(i, INST_STARTING);
@@ -446,15 +483,6 @@ int inst_start(struct inst *i, struct op **ret, struct err *err)
 }
 
 /* --- starts of our own ----------------------------------------------------------------------- */
-
-static void leave_queue(struct inst *i)
-{
-	if (!i->p->is_queued)
-		return;
-	i->p->is_queued = false;
-	i->manager->n_starting--;
-	inst_queue_next(i->manager);
-}
 
 static void own_start_done(struct inst *i, const struct err *err)
 {
@@ -490,6 +518,7 @@ void inst_start_own(struct inst *i)
 		goto out;
 	if (i->op && i->p->has_loaded_op) {
 		/* The very operation that was interrupted. */
+		i->p->has_loaded_op = false;
 		i->p->after_up = own_start_done;
 		inst_boot(i);
 		return;
@@ -501,7 +530,6 @@ void inst_start_own(struct inst *i)
 	if (begin_start(i, OP_START, own_start_done, NULL, &err) >= 0)
 		return;
 	log_error("%s: cannot start: %s", i->full_name, err_text(&err));
-	inst_retry_later(i, POLICY_DELAY_MAX_SECONDS);
 out:
 	leave_queue(i);
 }

@@ -4,6 +4,7 @@
  * the database, then the keeper may forget, then whatever comes next.
  */
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,18 +76,49 @@ int inst_stop_signal(pid_t pid)
 	return stop_signal_choose(handled_signals(pid));
 }
 
+static void kill_again(struct inst *i);
+
 static void kill_guest(struct inst *i)
 {
 	struct err err = ERR_INIT;
 
-	if (i->p->cg.fd >= 0 && cg_kill(i->p->cg.fd, &err) >= 0) {
-		inst_timer_set(i, KILL_AGAIN, kill_guest);
+	inst_timer_set(i, KILL_AGAIN, kill_again);
+	if (i->p->cg.fd >= 0 && cg_kill(i->p->cg.fd, &err) >= 0)
 		return;
-	}
 	log_warning("%s: cannot kill its cgroup: %s", i->full_name, err_text(&err));
 	if (i->pidfd >= 0)
 		(void)syscall(SYS_pidfd_send_signal, i->pidfd, SIGKILL, NULL, 0);
-	inst_timer_set(i, KILL_AGAIN, kill_guest);
+}
+
+/* Its end is the keeper's to tell; a keeper that does not is not waited for. */
+static void kill_again(struct inst *i)
+{
+	struct pollfd p = {.fd = i->pidfd, .events = POLLIN};
+
+	if (i->pidfd >= 0 && poll(&p, 1, 0) > 0)
+		inst_exited(i, i->boot, KEEPER_EXIT_UNKNOWN, 0);
+	else
+		kill_guest(i);
+}
+
+static int on_pidfd(sd_event_source *s, int fd, uint32_t revents, void *arg)
+{
+	struct inst *i = arg;
+
+	(void)s;
+	(void)fd;
+	(void)revents;
+	i->p->watch = sd_event_source_disable_unref(i->p->watch);
+	inst_exited(i, i->boot, KEEPER_EXIT_UNKNOWN, 0);
+	return 0;
+}
+
+void inst_watch_self(struct inst *i)
+{
+	i->p->watch = sd_event_source_disable_unref(i->p->watch);
+	if (i->pidfd < 0 ||
+	    sd_event_add_io(i->manager->event, &i->p->watch, i->pidfd, POLLIN, on_pidfd, i) < 0)
+		log_error("%s: nobody watches it", i->full_name);
 }
 
 static void on_stop_timeout(struct inst *i)
@@ -128,8 +160,17 @@ static void forget(struct inst_manager *m, const char *id, uint64_t boot)
 	keeper_link_poke(m);
 }
 
+void inst_forget_owed(struct inst *i)
+{
+	if (i->p->unforgotten)
+		forget(i->manager, i->id, i->p->unforgotten);
+	i->p->unforgotten = 0;
+}
+
 void inst_close_guest(struct inst *i)
 {
+	i->p->watch = sd_event_source_disable_unref(i->p->watch);
+	i->p->has_said_ready = false;
 	i->pid = 0;
 	i->pid_start = 0;
 	i->started = 0;
@@ -166,12 +207,18 @@ static void try_clean(struct inst *i)
 	next(i);
 }
 
-void inst_clean_cgroup(struct inst *i, void (*next)(struct inst *i))
+void inst_clean_later(struct inst *i, void (*next)(struct inst *i))
 {
 	cg_instance_done(&i->p->cg);
 	i->p->after_clean = next;
 	i->p->cleanup_delay = CLEAN_FIRST;
 	i->p->cleanup_until = now_usec() + CLEAN_LIMIT;
+	inst_timer_set(i, i->p->cleanup_delay, try_clean);
+}
+
+void inst_clean_cgroup(struct inst *i, void (*next)(struct inst *i))
+{
+	inst_clean_later(i, next);
 	inst_timer_clear(i);
 	try_clean(i);
 }
@@ -204,11 +251,15 @@ static void end_recorded(struct inst *i, const struct err *err)
 {
 	void (*after_down)(struct inst * inst) = i->p->after_down;
 
-	if (err)
+	if (err) {
+		/* The keeper keeps it until it is recorded, with the next start at the latest. */
 		log_error("%s: cannot record its end: %s", i->full_name, err_text(err));
-	else
+		i->p->unforgotten = i->p->exit_boot;
+	} else {
 		forget(i->manager, i->id, i->p->exit_boot);
+	}
 	i->p->after_down = NULL;
+	i->p->is_ending = false;
 	i->p->is_asked = false;
 	i->p->force = false;
 	inst_set_state(i, i->p->is_failed ? INST_FAILED : INST_STOPPED);
@@ -235,6 +286,21 @@ static bool is_late_report(const struct inst *i, uint64_t boot)
 	return boot <= i->p->exit_boot || boot != i->boot;
 }
 
+/* The keeper was lost during the launch, and with the next connection comes the news that the guest
+ * did start and has ended: first its start is done. */
+static void seen_too_late(struct inst *i)
+{
+	void (*after_up)(struct inst * inst, const struct err *err) = i->p->after_up;
+
+	i->p->is_unknown = false;
+	i->p->has_exit = true;
+	i->p->after_up = NULL;
+	if (after_up)
+		after_up(i, NULL);
+	if (!i->op)
+		inst_replay_exit(i);
+}
+
 void inst_exited(struct inst *i, uint64_t boot, enum keeper_exit how, uint32_t status)
 {
 	uint64_t now = now_seconds();
@@ -243,10 +309,14 @@ void inst_exited(struct inst *i, uint64_t boot, enum keeper_exit how, uint32_t s
 		forget(i->manager, i->id, boot);
 		return;
 	}
-	if (i->p->after_clean)
+	if (i->p->is_ending || i->p->after_clean)
 		return;
 	i->p->exit_how = how;
 	i->p->exit_status = status;
+	if (i->p->is_unknown) {
+		seen_too_late(i);
+		return;
+	}
 	/* The end of its start, or a change, is being written: one thing after the other. */
 	if (i->op && !i->p->after_down && !i->p->has_loaded_op) {
 		i->p->has_exit = true;
@@ -259,6 +329,7 @@ void inst_exited(struct inst *i, uint64_t boot, enum keeper_exit how, uint32_t s
 		.uptime = i->started && now > i->started ? now - i->started : 0,
 		.failures = i->failures,
 	});
+	i->p->is_ending = true;
 	i->last_exit = how;
 	i->p->exit_boot = boot;
 	i->desired = i->p->verdict.desired;

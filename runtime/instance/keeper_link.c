@@ -20,6 +20,7 @@
 #define DELAY_FIRST (50 * USEC_PER_MSEC)
 #define DELAY_MOST (5 * USEC_PER_SEC)
 #define HELLO_LIMIT (10 * USEC_PER_SEC)
+#define LIST_AGAIN (2 * USEC_PER_SEC)
 #define TRIES_AT_START 20u
 
 static void link_try(struct inst_manager *m);
@@ -46,6 +47,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *arg)
 	} else if (!m->keeper.is_speaking) {
 		(void)err_set(&err, ETIMEDOUT, "the keeper does not answer");
 		link_lost(m, &err);
+	} else if (!m->keeper.is_listed) {
+		recover_start(m);
 	}
 	return 0;
 }
@@ -157,9 +160,11 @@ static void on_exited(void *userdata, const char *id, uint64_t boot, uint32_t st
 	struct inst_manager *m = userdata;
 	struct inst *i;
 
-	/* Until the recovery has been through, its list says the same. */
-	if (!m->keeper.is_listed)
+	/* Until the recovery has been through, its list is what counts. */
+	if (!m->keeper.is_listed) {
+		recover_note_exit(m, id, boot, status, how);
 		return;
+	}
 	i = inst_find_by_id(m, id);
 	if (i)
 		inst_exited(i, boot, how, status);
@@ -170,10 +175,12 @@ static void on_exited(void *userdata, const char *id, uint64_t boot, uint32_t st
 
 static void on_ready(void *userdata, const char *id, uint64_t boot)
 {
-	struct inst *i = inst_find_by_id(userdata, id);
+	struct inst_manager *m = userdata;
+	struct inst *i = inst_find_by_id(m, id);
 
-	if (i && i->boot == boot && i->state == INST_RUNNING)
-		inst_set_state(i, INST_READY);
+	recover_note_ready(m, id, boot);
+	if (i && inst_is_up(i) && i->boot == boot)
+		inst_said_ready(i);
 }
 
 /* --- the connection -------------------------------------------------------------------------- */
@@ -247,6 +254,11 @@ static void link_try(struct inst_manager *m)
 		manager_start_step(m, &err);
 	}
 	try_later(m);
+}
+
+void keeper_link_list_later(struct inst_manager *m)
+{
+	set_timer(m, LIST_AGAIN);
 }
 
 void keeper_link_start(struct inst_manager *m)

@@ -359,6 +359,7 @@ void inst_manager_free(struct inst_manager *m)
 	keeper_link_stop(m);
 	job_pool_free(m->jobs);
 	recover_drop(m);
+	strays_done(m);
 	while (m->n_insts > 0)
 		inst_free(m->insts[--m->n_insts]);
 	free(m->insts);

@@ -113,6 +113,8 @@ static void plan_row(struct plan *p, const struct recover_row *row)
 	const struct recover_input *in = p->in;
 	size_t g = find_guest(in, row->id), s;
 
+	if (row->phase != INST_PHASE_PRESENT && g != NONE && in->guests[g].has_ended)
+		add(p, RECOVER_FORGET, row->id, g);
 	if (row->phase == INST_PHASE_CREATING) {
 		add(p, RECOVER_UNDO_CREATE, row->id, g);
 		return;

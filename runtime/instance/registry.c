@@ -94,6 +94,7 @@ void inst_free(struct inst *i)
 	while (i->p->waits)
 		inst_wait_cancel(i->p->waits);
 	inst_timer_clear(i);
+	i->p->watch = sd_event_source_disable_unref(i->p->watch);
 	inst_sessions_done(i);
 	inst_change_free(i->p->change);
 	cleanup_close(&i->pidfd);

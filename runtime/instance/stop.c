@@ -34,40 +34,38 @@ static void stop_done(struct inst *i)
 	inst_finish(i, NULL, NULL, NULL);
 }
 
-/* Begins to take the guest down, unless its end came first. */
+/* Begins to take the guest down, unless its end came first: that goes on with after_down. */
 static void go_down(struct inst *i)
 {
-	if (inst_is_up(i) && !i->p->after_clean)
+	if (inst_is_up(i))
 		inst_take_down(i);
 }
 
 static void stop_begun(struct inst *i, const struct err *err)
 {
-	if (err) {
-		i->desired = INST_WANT_RUNNING;
-		i->p->after_down = NULL;
-		i->p->is_asked = false;
-		return;
-	}
-	go_down(i);
+	if (err)
+		inst_restore(i);
+	else
+		go_down(i);
 }
 
 static void nothing_begun(struct inst *i, const struct err *err)
 {
-	if (!err)
+	if (err)
+		inst_restore(i);
+	else
 		inst_finish(i, NULL, NULL, NULL);
 }
 
 /* Nothing runs: what is wanted changes, and a retry that was planned is off. */
 static int stop_down(struct inst *i, struct op **ret, struct err *err)
 {
-	enum inst_desired desired = i->desired;
 	int r;
 
 	i->desired = INST_WANT_STOPPED;
 	r = inst_begin(i, OP_STOP, nothing_begun, ret, err);
 	if (r < 0) {
-		i->desired = desired;
+		inst_restore(i);
 		return r;
 	}
 	inst_timer_clear(i);
@@ -89,40 +87,41 @@ static int begin_down(struct inst *i, enum op_kind kind, uint64_t timeout_usec, 
 	i->p->is_asked = true;
 	i->p->after_down = after_down;
 	r = inst_begin(i, kind, stop_begun, ret, err);
-	if (r < 0) {
-		i->p->is_asked = false;
-		i->p->after_down = NULL;
-	}
+	if (r < 0)
+		inst_restore(i);
 	return r;
 }
 
 int inst_stop(struct inst *i, uint64_t timeout_usec, bool force, struct op **ret, struct err *err)
 {
-	enum inst_desired desired = i->desired;
 	int r;
 
 	/* Whoever loses patience need not wait for the time limit. */
-	if (force && i->op && i->op->kind == OP_STOP && i->state == INST_STOPPING &&
-	    inst_is_up(i)) {
+	if (force && i->op && i->op->kind == OP_STOP && i->state == INST_STOPPING) {
 		i->p->force = true;
-		inst_take_down(i);
+		go_down(i);
 		*ret = i->op;
 		return 0;
 	}
 	r = check(i, force ? POLICY_VERB_FORCE_STOP : POLICY_VERB_STOP, err);
 	if (r < 0)
 		return r;
-	if (!inst_is_up(i))
+	inst_remember(i);
+	if (!inst_is_up(i) && !i->p->is_ending)
 		return stop_down(i, ret, err);
 	i->desired = INST_WANT_STOPPED;
-	r = begin_down(i, OP_STOP, timeout_usec, force, stop_done, ret, err);
-	if (r < 0)
-		i->desired = desired;
-	return r;
+	if (i->p->is_ending) {
+		/* It ended by itself, and is done when that is recorded. */
+		i->error[0] = '\0';
+		i->p->is_failed = false;
+		i->failures = 0;
+	}
+	return begin_down(i, OP_STOP, timeout_usec, force, stop_done, ret, err);
 }
 
 void inst_stop_again(struct inst *i)
 {
+	i->p->has_loaded_op = false;
 	i->p->timeout = 0;
 	i->p->after_down = stop_done;
 	inst_take_down(i);
@@ -138,7 +137,9 @@ static void restart_up(struct inst *i)
 
 static void restart_begun(struct inst *i, const struct err *err)
 {
-	if (!err)
+	if (err)
+		inst_restore(i);
+	else
 		restart_up(i);
 }
 
@@ -149,6 +150,7 @@ int inst_restart(struct inst *i, uint64_t timeout_usec, bool force, struct op **
 
 	if (r < 0)
 		return r;
+	inst_remember(i);
 	i->failures = 0;
 	if (inst_is_up(i)) {
 		i->desired = INST_WANT_RUNNING;
@@ -159,6 +161,7 @@ int inst_restart(struct inst *i, uint64_t timeout_usec, bool force, struct op **
 
 void inst_restart_again(struct inst *i)
 {
+	i->p->has_loaded_op = false;
 	i->p->timeout = 0;
 	i->p->after_down = restart_up;
 	inst_take_down(i);
@@ -175,6 +178,7 @@ bool inst_resume_down(struct inst *i)
 		i->p->after_down = restart_up;
 	else
 		return false;
+	i->p->has_loaded_op = false;
 	i->p->is_asked = true;
 	return true;
 }
@@ -191,6 +195,7 @@ static void delete_committed(struct inst *i, const struct err *err)
 		return;
 	}
 	log_info("%s: deleted", i->full_name);
+	inst_forget_owed(i);
 	i->op = NULL;
 	inst_unregister(i);
 	if (op)
@@ -242,30 +247,31 @@ void inst_delete_rest(struct inst *i)
 static void delete_begun(struct inst *i, const struct err *err)
 {
 	if (err) {
-		i->phase = INST_PHASE_PRESENT;
-		i->p->after_down = NULL;
-		i->p->is_asked = false;
+		inst_restore(i);
 		return;
 	}
-	if (inst_is_up(i))
-		go_down(i);
-	else
+	/* Its own end may have come first: that is recorded before. */
+	if (!inst_is_up(i) && !i->p->is_ending) {
 		inst_delete_rest(i);
+		return;
+	}
+	i->p->after_down = inst_delete_rest;
+	go_down(i);
 }
 
 int inst_delete(struct inst *i, bool force, struct op **ret, struct err *err)
 {
-	enum inst_phase phase = i->phase;
-	enum inst_desired desired = i->desired;
 	int r = check(i, force ? POLICY_VERB_FORCE_DELETE : POLICY_VERB_DELETE, err);
 
 	if (r < 0)
 		return r;
-	if (i->spec.protected && phase == INST_PHASE_PRESENT) {
+	if (i->spec.protected && i->phase == INST_PHASE_PRESENT) {
 		(void)err_set(err, EPERM, "'%s' is protected", i->full_name);
 		return err_hint(err, "take its protection away first (\"protected\": false)");
 	}
-	inst_timer_clear(i);
+	inst_remember(i);
+	if (!i->p->is_ending)
+		inst_timer_clear(i);
 	i->retry_at = 0;
 	i->phase = INST_PHASE_DELETING;
 	i->desired = INST_WANT_STOPPED;
@@ -273,11 +279,7 @@ int inst_delete(struct inst *i, bool force, struct op **ret, struct err *err)
 	i->p->is_asked = true;
 	i->p->after_down = inst_is_up(i) ? inst_delete_rest : NULL;
 	r = inst_begin(i, OP_DELETE, delete_begun, ret, err);
-	if (r < 0) {
-		i->phase = phase;
-		i->desired = desired;
-		i->p->after_down = NULL;
-		i->p->is_asked = false;
-	}
+	if (r < 0)
+		inst_restore(i);
 	return r;
 }
