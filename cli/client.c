@@ -16,6 +16,7 @@
 #include "base/str.h"
 
 #define ANSWER_MAX (256u << 20)
+#define HEADERS_MAX 200u
 
 void client_done(struct client *c)
 {
@@ -36,7 +37,7 @@ char *url_escape(const char *s)
 		else
 			sbuf_addf(&b, "%%%02X", (unsigned char)*s);
 	}
-	return b.len ? sbuf_take(&b) : strdup("");
+	return sbuf_take(&b);
 }
 
 static int connect_to(const char *path, struct err *err)
@@ -137,38 +138,65 @@ static int read_line(struct client *c, char **ret, struct err *err)
 	}
 }
 
-static int read_headers(struct client *c, struct err *err)
+static int read_status(struct client *c, struct err *err)
 {
 	char *line = NULL;
-	int r = read_line(c, &line, err);
-	uint64_t number = 0;
 	const char *end = NULL;
+	uint64_t number = 0;
+	int r = read_line(c, &line, err);
 	if (r < 0)
 		return r;
 	if (!str_has_prefix(line, "HTTP/1.1 ") || num_scan_u64(line + 9, &end, &number) < 0 ||
 	    number < 100 || number > 599)
 		return err_set(err, EPROTO, "what answers is not vpsd");
 	c->status = (unsigned)number;
-	while ((r = read_line(c, &line, err)) == 0 && *line) {
-		char *value = strchr(line, ':');
-		if (!value)
-			return err_set(err, EPROTO, "vpsd's answer has a malformed header");
-		*value++ = '\0';
-		value += strspn(value, " \t");
-		if (strcasecmp(line, "Content-Length") == 0) {
-			if (num_parse_u64(value, 0, ANSWER_MAX, &number) < 0)
-				return err_set(err, EPROTO, "vpsd's answer is too long");
-			c->has_length = true;
-			c->length = (size_t)number;
-		} else if (strcasecmp(line, "Transfer-Encoding") == 0) {
-			c->chunked = strcasecmp(value, "chunked") == 0;
+	return 0;
+}
+
+static int take_header(struct client *c, char *line, struct err *err)
+{
+	char *value = strchr(line, ':');
+	uint64_t number = 0;
+	if (!value)
+		return err_set(err, EPROTO, "vpsd's answer has a malformed header");
+	*value++ = '\0';
+	value += strspn(value, " \t");
+	if (strcasecmp(line, "Content-Length") == 0) {
+		if (num_parse_u64(value, 0, ANSWER_MAX, &number) < 0)
+			return err_set(err, EPROTO,
+				       "vpsd's answer is too long, or says nonsense of its length");
+		c->has_length = true;
+		c->length = (size_t)number;
+	} else if (strcasecmp(line, "Transfer-Encoding") == 0) {
+		c->chunked = strcasecmp(value, "chunked") == 0;
+		if (!c->chunked)
+			return err_set(err, EPROTO, "vpsd's answer is encoded as '%s'", value);
+	}
+	return 0;
+}
+
+/* Interim answers (100) are skipped; all together may have so many lines. */
+static int read_headers(struct client *c, struct err *err)
+{
+	unsigned lines = 0;
+	do {
+		char *line = NULL;
+		int r = read_status(c, err);
+		c->has_length = c->chunked = false;
+		c->length = 0;
+		while (r == 0 && (r = read_line(c, &line, err)) == 0 && *line) {
+			if (++lines > HEADERS_MAX)
+				return err_set(err, EPROTO, "vpsd's answer has too many headers");
+			r = take_header(c, line, err);
 		}
-	}
-	if (r == 0 && c->status == 100) {
+		if (r < 0)
+			return r;
+	} while (c->status < 200 && c->status != 101 && ++lines <= HEADERS_MAX);
+	if (c->chunked) { /* whatever length was said besides */
 		c->has_length = false;
-		return read_headers(c, err);
+		c->length = 0;
 	}
-	return r;
+	return 0;
 }
 
 /* --- sending ------------------------------------------------------------------------------- */
@@ -188,38 +216,63 @@ static int send_all(int fd, const void *data, size_t len, struct err *err)
 	return 0;
 }
 
-/* The file as it is, with its length where it has one, else in chunks. When vpsd has answered
- * already and closed, its answer is what counts: EPIPE is no error here. */
-static int send_file(struct client *c, const struct client_request *rq, bool chunked, size_t total,
+static bool is_hangup(int r)
+{
+	return r == -EPIPE || r == -ECONNRESET;
+}
+
+/* How many bytes of the file are to come from where it stands; -1 = until its end. */
+static int file_rest(int fd, int64_t *ret, struct err *err)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, "cannot look at the file");
+	off_t at = S_ISREG(st.st_mode) ? lseek(fd, 0, SEEK_CUR) : -1;
+	*ret = at < 0 || at > st.st_size ? -1 : st.st_size - at;
+	return 0;
+}
+
+static int send_piece(struct client *c, const char *buf, size_t n, bool chunked, struct err *err)
+{
+	char head[32];
+	int r = 0;
+	(void)str_fmt(head, sizeof(head), "%zx\r\n", n);
+	if (chunked)
+		r = send_all(c->fd, head, strlen(head), err);
+	if (r == 0 && n > 0)
+		r = send_all(c->fd, buf, n, err);
+	if (r == 0 && chunked)
+		r = send_all(c->fd, "\r\n", 2, err);
+	return r;
+}
+
+/* 'total' bytes of the file and no more, also when it grows meanwhile; or, total -1, all there is,
+ * in chunks. */
+static int send_file(struct client *c, const struct client_request *rq, int64_t total,
 		     struct err *err)
 {
+	const bool chunked = total < 0;
+	const size_t length = chunked ? 0 : (size_t)total;
 	_cleanup_free_ char *buf = malloc(CLIENT_BUFFER);
 	size_t done = 0;
 	int r = buf ? 0 : err_set(err, ENOMEM, "no memory");
-	while (r == 0) {
-		ssize_t n = read(rq->body_fd, buf, CLIENT_BUFFER);
-		char head[32];
+	while (r == 0 && (chunked || done < length)) {
+		size_t want = CLIENT_BUFFER;
+		if (!chunked && length - done < want)
+			want = length - done;
+		ssize_t n = read(rq->body_fd, buf, want);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return err_sys(err, "cannot read the file");
-		if (chunked) {
-			(void)str_fmt(head, sizeof(head), "%zx\r\n", (size_t)n);
-			r = send_all(c->fd, head, strlen(head), err);
-		}
-		if (r == 0 && n > 0)
-			r = send_all(c->fd, buf, (size_t)n, err);
-		if (r == 0 && chunked)
-			r = send_all(c->fd, "\r\n", 2, err);
+		if (n == 0 && !chunked)
+			return err_set(err, EIO, "the file became shorter while it was sent");
+		r = send_piece(c, buf, (size_t)n, chunked, err);
 		if (n == 0)
 			break;
 		done += (size_t)n;
 		if (r == 0 && rq->progress)
-			rq->progress(rq->arg, done, total);
-	}
-	if (r == -EPIPE || r == -ECONNRESET) {
-		*err = ERR_INIT;
-		return 0;
+			rq->progress(rq->arg, done, length);
 	}
 	return r;
 }
@@ -229,8 +282,7 @@ int client_send(const char *socket_path, const struct client_request *rq, struct
 {
 	_cleanup_sbuf_ struct sbuf head = SBUF_INIT;
 	_cleanup_free_ char *text = NULL;
-	struct stat st;
-	bool chunked = false;
+	int64_t total = 0;
 	struct client c = CLIENT_INIT;
 
 	sbuf_addf(&head, "%s %s HTTP/1.1\r\nHost: vpsd\r\n", rq->method, rq->path);
@@ -247,13 +299,13 @@ int client_send(const char *socket_path, const struct client_request *rq, struct
 		sbuf_addf(&head, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
 			  strlen(text));
 	} else if (rq->has_fd) {
-		if (fstat(rq->body_fd, &st) < 0)
-			return err_sys(err, "cannot look at the file");
-		chunked = !S_ISREG(st.st_mode);
-		if (chunked)
+		int r = file_rest(rq->body_fd, &total, err);
+		if (r < 0)
+			return r;
+		if (total < 0)
 			sbuf_adds(&head, "Transfer-Encoding: chunked\r\n");
 		else
-			sbuf_addf(&head, "Content-Length: %lld\r\n", (long long)st.st_size);
+			sbuf_addf(&head, "Content-Length: %lld\r\n", (long long)total);
 	} else if (!str_eq(rq->method, "GET")) {
 		sbuf_adds(&head, "Content-Length: 0\r\n");
 	}
@@ -265,9 +317,12 @@ int client_send(const char *socket_path, const struct client_request *rq, struct
 	c.fd = connect_to(socket_path, err);
 	int r = c.fd < 0 ? c.fd : send_all(c.fd, head.data, head.len, err);
 	if (r == 0 && rq->has_fd)
-		r = send_file(&c, rq, chunked, chunked ? 0 : (size_t)st.st_size, err);
-	if (r == 0)
+		r = send_file(&c, rq, total, err);
+	/* When vpsd has answered already and closed, its answer is what counts. */
+	if (r == 0 || (c.fd >= 0 && is_hangup(r)))
 		r = read_headers(&c, err);
+	if (r == 0)
+		*err = ERR_INIT;
 	if (r < 0) {
 		client_done(&c);
 		return r;
@@ -278,32 +333,46 @@ int client_send(const char *socket_path, const struct client_request *rq, struct
 
 /* --- body ---------------------------------------------------------------------------------- */
 
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+		return (c | 0x20) - 'a' + 10;
+	return -1;
+}
+
+/* The size of the next chunk, behind the end of the one before. */
 static int next_chunk(struct client *c, struct err *err)
 {
 	char *line = NULL;
-	int r = read_line(c, &line, err);
 	size_t size = 0;
+	int d, r = 0;
+	if (c->in_chunks)
+		r = read_line(c, &line, err);
+	if (r == 0 && line && *line)
+		return err_set(err, EPROTO, "vpsd's answer is malformed");
+	if (r == 0)
+		r = read_line(c, &line, err);
 	if (r < 0)
 		return r;
-	if (!*line)
+	if (hex_digit(*line) < 0)
 		return err_set(err, EPROTO, "vpsd's answer is malformed");
-	for (; *line && *line != ';'; line++) {
-		const char *digits = "0123456789abcdef", *d = strchr(digits, *line | 0x20);
-		if (!d || size > ANSWER_MAX)
+	for (; (d = hex_digit(*line)) >= 0; line++) {
+		size = size * 16 + (size_t)d;
+		if (size > ANSWER_MAX)
 			return err_set(err, EPROTO, "vpsd's answer is malformed");
-		size = size * 16 + (size_t)(d - digits);
 	}
+	if (*line && !strchr("; \t", *line))
+		return err_set(err, EPROTO, "vpsd's answer is malformed");
+	c->in_chunks = true;
 	c->length = size;
-	if (size == 0) {
-		c->ended = true;
-		return 0;
-	}
+	c->ended = size == 0;
 	return 0;
 }
 
 ssize_t client_read(struct client *c, char *buf, size_t size, struct err *err)
 {
-	char *line = NULL;
 	if (c->ended || (c->has_length && c->length == 0))
 		return 0;
 	if (c->chunked && c->length == 0) {
@@ -332,24 +401,16 @@ ssize_t client_read(struct client *c, char *buf, size_t size, struct err *err)
 	c->at += n;
 	if (c->chunked || c->has_length)
 		c->length -= n;
-	if (c->chunked && c->length == 0) {
-		int r = read_line(c, &line, err); /* the CRLF behind the chunk */
-		if (r < 0)
-			return r;
-	}
 	return (ssize_t)n;
 }
 
 static int error_of(const json_t *answer, unsigned status, struct err *err)
 {
 	const json_t *e = json_object_get(answer, "error");
-	const char *text = json_string_value(json_object_get(e, "text"));
 	const char *message = json_string_value(json_object_get(e, "message"));
 	const char *hint = json_string_value(json_object_get(e, "hint"));
 	if (!message)
 		return err_set(err, EREMOTEIO, "vpsd answered with status %u", status);
-	/* Problems of documents are many lines; the caller prints them from the answer. */
-	(void)text;
 	int r = err_set(err, EREMOTEIO, "%s", message);
 	if (hint)
 		err_hint(err, "%s", hint);

@@ -21,6 +21,7 @@ struct client {
 	int fd; /* -1 = none */
 	unsigned status;
 	bool chunked;
+	bool in_chunks; /* behind the first one's size */
 	bool has_length;
 	size_t length; /* bytes of the body still to come, or of the present chunk */
 	bool ended;    /* of the body */

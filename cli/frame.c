@@ -13,6 +13,8 @@ void frame_reader_done(struct frame_reader *r)
 
 int frame_reader_add(struct frame_reader *r, const void *data, size_t len, struct err *err)
 {
+	if (len == 0)
+		return 0;
 	if (r->at) {
 		memmove(r->buf, r->buf + r->at, r->len - r->at);
 		r->len -= r->at;
@@ -33,10 +35,10 @@ int frame_reader_add(struct frame_reader *r, const void *data, size_t len, struc
 
 int frame_reader_next(struct frame_reader *r, struct frame *ret, struct err *err)
 {
-	const uint8_t *p = r->buf + r->at;
 	size_t have = r->len - r->at;
 	if (have < FRAME_HEAD)
 		return 0;
+	const uint8_t *p = r->buf + r->at;
 	uint32_t len = frame_u32(p + 4);
 	if (p[0] == 0 || p[1] || p[2] || p[3] || len > KEEPER_FRAME_MAX)
 		return err_set(err, EPROTO, "the session's stream is malformed");
