@@ -34,9 +34,16 @@ int cli_fail_answer(const struct cli *cli, const struct err *err, const json_t *
 	if (!text || !*text)
 		return cli_fail(cli, err);
 	progress_clear();
-	/* One problem a line, as a compiler would print them; control characters were escaped. */
-	fputs(text, stderr);
+	cli_say(stderr, "%s", text); /* one problem a line, as a compiler would print them */
 	return CLI_FAILED;
+}
+
+int cli_put(json_t *body, const char *key, const char *text, const char *what)
+{
+	if (!text || json_object_set_new(body, key, json_string(text)) == 0)
+		return 0;
+	fprintf(stderr, "vps: %s must be UTF-8 text\n", what);
+	return -1;
 }
 
 char *cli_instance_path(const struct cli *cli, const char *name, const char *suffix)
@@ -99,8 +106,9 @@ static int wait_op(const struct cli *cli, json_t **op, struct err *err)
 		json_decref(*op);
 		*op = next;
 		const json_t *p = json_object_get(*op, "progress");
+		const char *what = json_string_value(json_object_get(p, "what"));
 		if (live)
-			progress_show(text_of(p, "what"),
+			progress_show(what ? what : "",
 				      (uint64_t)json_integer_value(json_object_get(p, "done")),
 				      (uint64_t)json_integer_value(json_object_get(p, "total")));
 	}

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/err.h"
 #include "base/str.h"
@@ -70,6 +71,9 @@ int cli_fail_answer(const struct cli *cli, const struct err *err, const json_t *
 /* Splits TENANT/NAME into an escaped API path "/v1/instances/T/N<suffix>"; heap. NULL after having
  * said what is wrong. */
 char *cli_instance_path(const struct cli *cli, const char *name, const char *suffix);
+/* Puts a word of the command line into a body; text NULL = nothing. Returns 0, or -1 after having
+ * said that 'what' is no UTF-8: silently it would be left out. */
+int cli_put(json_t *body, const char *key, const char *text, const char *what);
 /* Calls; on failure says why and returns CLI_FAILED. *ret may be NULL when the answer does not
  * matter. */
 int cli_call(const struct cli *cli, const char *method, const char *path, json_t *body,
@@ -91,6 +95,10 @@ struct table *table_new(const char *const *heads); /* NULL-terminated */
 void table_cell(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Prints to stdout and frees. */
 void table_print(struct table *t);
+
+/* Prints to 'out' what a server said: as printf, with all control characters but line feeds and
+ * tabs escaped, whatever they came from. */
+void cli_say(FILE *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* One line on stderr that replaces itself; nothing unless stderr is a terminal. */
 void progress_show(const char *what, uint64_t done, uint64_t total);

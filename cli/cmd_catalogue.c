@@ -38,7 +38,8 @@ static int show(struct cli *cli, int argc, char **argv, const char *prefix)
 	code = cli_call(cli, "GET", path, NULL, &answer);
 	if (code == CLI_OK) {
 		_cleanup_free_ char *text = json_dumps(
-			answer, JSON_DUMP_FLAGS | (cli->json ? JSON_COMPACT : JSON_INDENT(2)));
+			answer, JSON_DUMP_FLAGS | (isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0) |
+					(cli->json ? JSON_COMPACT : JSON_INDENT(2)));
 		puts(text ? text : "null");
 	}
 	return code;
@@ -100,7 +101,8 @@ int cmd_image_import(struct cli *cli, int argc, char **argv)
 	}
 	_cleanup_free_ char *name = url_escape(argv[0]), *hex = digest ? url_escape(digest) : NULL,
 			    *path = NULL;
-	if (asprintf(&path, hex ? "/v1/images?name=%s&digest=%s" : "/v1/images?name=%s", name,
+	if (!name || (digest && !hex) ||
+	    asprintf(&path, hex ? "/v1/images?name=%s&digest=%s" : "/v1/images?name=%s", name,
 		     hex) < 0)
 		return CLI_FAILED;
 	_cleanup_client_ struct client c = CLIENT_INIT;
@@ -122,9 +124,9 @@ int cmd_image_import(struct cli *cli, int argc, char **argv)
 	if (cli->json)
 		cli_print_json(answer);
 	else if (!cli->quiet)
-		printf("%s is %s%s\n", argv[0], text_of(answer, "digest"),
-		       json_is_true(json_object_get(answer, "existed")) ? " (was there already)"
-									: "");
+		cli_say(stdout, "%s is %s%s\n", argv[0], text_of(answer, "digest"),
+			json_is_true(json_object_get(answer, "existed")) ? " (was there already)"
+									 : "");
 	return CLI_OK;
 }
 
@@ -136,14 +138,16 @@ int cmd_image_build(struct cli *cli, int argc, char **argv)
 	_cleanup_json_ json_t *op = NULL;
 	if (n < 0)
 		return code;
-	_cleanup_json_ json_t *body =
-		json_pack("{s:s, s:s}", "release", argv[0], "name", name ? name : argv[0]);
+	_cleanup_json_ json_t *body = json_object();
+	if (cli_put(body, "release", argv[0], "the release") < 0 ||
+	    cli_put(body, "name", name ? name : argv[0], "the name") < 0)
+		return CLI_USAGE;
 	code = cli_call_op(cli, "POST", "/v1/images/build", body, &op);
 	if (cli->json && op)
 		cli_print_json(op);
 	else if (code == CLI_OK && !cli->quiet)
-		printf("%s is %s\n", name ? name : argv[0],
-		       text_of(json_object_get(op, "result"), "digest"));
+		cli_say(stdout, "%s is %s\n", name ? name : argv[0],
+			text_of(json_object_get(op, "result"), "digest"));
 	return code;
 }
 
@@ -155,7 +159,7 @@ int cmd_image_delete(struct cli *cli, int argc, char **argv)
 	if (n < 0)
 		return code;
 	_cleanup_free_ char *name = url_escape(argv[0]), *path = NULL;
-	if (asprintf(&path, "/v1/images/%s", name) < 0)
+	if (!name || asprintf(&path, "/v1/images/%s", name) < 0)
 		return CLI_FAILED;
 	if (!yes && !cli_confirm("delete the image", argv[0]))
 		return CLI_FAILED;
@@ -231,7 +235,8 @@ static void words_of(char dst[CLI_TEXT], const json_t *list_)
 	size_t i;
 	json_t *v;
 	json_array_foreach (list_, i, v)
-		sbuf_addf(&b, "%s%s", b.len ? " " : "", json_string_value(v));
+		sbuf_addf(&b, "%s%s", b.len ? " " : "",
+			  json_is_string(v) ? json_string_value(v) : "?");
 	if (str_fmt(dst, CLI_TEXT, "%s", b.len ? sbuf_str(&b) : "none") < 0)
 		(void)str_copy(dst, CLI_TEXT, "many");
 }
@@ -241,29 +246,30 @@ static void print_host(const json_t *h)
 	const json_t *cg = json_object_get(h, "cgroups"), *c = json_object_get(h, "capacity");
 	const json_t *pool = json_object_get(c, "pool");
 	char a[CLI_TEXT], b[CLI_TEXT];
-	printf("version       %s, kernel %s, %s\n", text_of(h, "version"), text_of(h, "kernel"),
-	       json_is_true(json_object_get(h, "ready")) ? "ready" : "starting");
-	printf("instances     %lld, running %lld\n",
-	       (long long)json_integer_value(json_object_get(c, "instances")),
-	       (long long)json_integer_value(json_object_get(c, "running")));
-	printf("cores         %g for sale, %g guaranteed, ceilings %g\n",
-	       json_number_value(json_object_get(c, "cores")),
-	       json_number_value(json_object_get(c, "cores_guaranteed")),
-	       json_number_value(json_object_get(c, "cores_limit")));
+	cli_say(stdout, "version       %s, kernel %s, %s\n", text_of(h, "version"),
+		text_of(h, "kernel"),
+		json_is_true(json_object_get(h, "ready")) ? "ready" : "starting");
+	cli_say(stdout, "instances     %lld, running %lld\n",
+		(long long)json_integer_value(json_object_get(c, "instances")),
+		(long long)json_integer_value(json_object_get(c, "running")));
+	cli_say(stdout, "cores         %g for sale, %g guaranteed, ceilings %g\n",
+		json_number_value(json_object_get(c, "cores")),
+		json_number_value(json_object_get(c, "cores_guaranteed")),
+		json_number_value(json_object_get(c, "cores_limit")));
 	size_of(a, json_object_get(c, "memory"));
 	size_of(b, json_object_get(c, "memory_guaranteed"));
-	printf("memory        %s for sale, %s guaranteed", a, b);
+	cli_say(stdout, "memory        %s for sale, %s guaranteed", a, b);
 	size_of(a, json_object_get(c, "memory_limit"));
-	printf(", limits %s\n", a);
+	cli_say(stdout, ", limits %s\n", a);
 	size_of(a, json_object_get(pool, "free_bytes"));
 	size_of(b, json_object_get(pool, "total_bytes"));
-	printf("pool          %s: %s free of %s\n", text_of(h, "pool"), a, b);
-	printf("id ranges     %lld free\n",
-	       (long long)json_integer_value(json_object_get(c, "id_ranges_free")));
+	cli_say(stdout, "pool          %s: %s free of %s\n", text_of(h, "pool"), a, b);
+	cli_say(stdout, "id ranges     %lld free\n",
+		(long long)json_integer_value(json_object_get(c, "id_ranges_free")));
 	words_of(a, json_object_get(cg, "controllers"));
-	printf("cgroups       %s: %s\n", text_of(cg, "root"), a);
+	cli_say(stdout, "cgroups       %s: %s\n", text_of(cg, "root"), a);
 	words_of(a, json_object_get(h, "tolerate_unsupported"));
-	printf("tolerated     %s\n\n", a);
+	cli_say(stdout, "tolerated     %s\n\n", a);
 	static const char *const heads[] = {"ITEM", "ENFORCED", NULL};
 	struct table *t = table_new(heads);
 	size_t i;

@@ -124,8 +124,9 @@ int cmd_validate(struct cli *cli, int argc, char **argv)
 
 static void print_value(const json_t *v)
 {
-	_cleanup_free_ char *text = v ? json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-	fputs(text ? text : "nothing", stdout);
+	_cleanup_free_ char *text =
+		v ? json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_DUMP_FLAGS) : NULL;
+	cli_say(stdout, "%s", text ? text : "nothing");
 }
 
 static void print_change(const json_t *c)
@@ -133,12 +134,12 @@ static void print_change(const json_t *c)
 	const char *outcome = json_string_value(json_object_get(c, "outcome"));
 	size_t i;
 	json_t *f;
-	printf("%s %s %s", text_of(c, "action"), text_of(c, "kind"), text_of(c, "target"));
+	cli_say(stdout, "%s %s %s", text_of(c, "action"), text_of(c, "kind"), text_of(c, "target"));
 	if (outcome)
-		printf(": %s", outcome);
+		cli_say(stdout, ": %s", outcome);
 	putchar('\n');
 	json_array_foreach (json_object_get(c, "fields"), i, f) {
-		printf("    %s: ", text_of(f, "field"));
+		cli_say(stdout, "    %s: ", text_of(f, "field"));
 		print_value(json_object_get(f, "from"));
 		fputs(" -> ", stdout);
 		print_value(json_object_get(f, "to"));
@@ -146,11 +147,11 @@ static void print_change(const json_t *c)
 	}
 	const json_t *why = json_object_get(c, "reason"), *error = json_object_get(c, "error");
 	if (json_is_string(why) && json_string_length(why))
-		printf("    %s\n", json_string_value(why));
+		cli_say(stdout, "    %s\n", json_string_value(why));
 	if (json_is_string(error))
-		printf("    %s\n", json_string_value(error));
+		cli_say(stdout, "    %s\n", json_string_value(error));
 	else if (json_is_object(error))
-		printf("    %s\n", text_of(error, "message"));
+		cli_say(stdout, "    %s\n", text_of(error, "message"));
 }
 
 /* Quiet: only what was not done. */

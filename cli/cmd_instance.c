@@ -75,7 +75,8 @@ int cmd_ls(struct cli *cli, int argc, char **argv)
 	_cleanup_free_ char *path = NULL, *tenant = n > 0 ? url_escape(argv[0]) : NULL;
 	if (n < 0)
 		return code;
-	if (asprintf(&path, tenant ? "/v1/instances?tenant=%s" : "/v1/instances", tenant) < 0)
+	if ((n > 0 && !tenant) ||
+	    asprintf(&path, tenant ? "/v1/instances?tenant=%s" : "/v1/instances", tenant) < 0)
 		return CLI_FAILED;
 	if (cli_call(cli, "GET", path, NULL, &answer) != CLI_OK)
 		return CLI_FAILED;
@@ -269,7 +270,10 @@ static int add_labels(json_t *body, const struct cli_list *labels)
 			json_decref(o);
 			return -1;
 		}
-		(void)json_object_set_new(o, key, json_string(equal + 1));
+		if (cli_put(o, key, equal + 1, "a label") < 0) {
+			json_decref(o);
+			return -1;
+		}
 	}
 	if (o)
 		(void)json_object_set_new(body, "labels", o);
@@ -297,12 +301,13 @@ int cmd_create(struct cli *cli, int argc, char **argv)
 		fprintf(stderr, "vps: create wants --plan and --image\n");
 		return CLI_USAGE;
 	}
-	_cleanup_json_ json_t *body = json_pack("{s:s%, s:s, s:s, s:s, s:b}", "tenant", argv[0],
-						(size_t)(slash - argv[0]), "name", slash + 1,
-						"plan", plan, "image", image, "start", !no_start);
-	if (hostname)
-		(void)json_object_set_new(body, "hostname", json_string(hostname));
-	if (add_labels(body, &labels) < 0)
+	_cleanup_json_ json_t *body = json_pack("{s:b}", "start", !no_start);
+	_cleanup_free_ char *tenant = strndup(argv[0], (size_t)(slash - argv[0]));
+	if (cli_put(body, "tenant", tenant, "the name") < 0 ||
+	    cli_put(body, "name", slash + 1, "the name") < 0 ||
+	    cli_put(body, "plan", plan, "--plan") < 0 ||
+	    cli_put(body, "image", image, "--image") < 0 ||
+	    cli_put(body, "hostname", hostname, "--hostname") < 0 || add_labels(body, &labels) < 0)
 		return CLI_USAGE;
 	json_t *op = NULL;
 	code = cli_call_op(cli, "POST", "/v1/instances", body, &op);
@@ -338,8 +343,8 @@ static int stop_like(struct cli *cli, int argc, char **argv, const char *suffix,
 	if (!path)
 		return CLI_USAGE;
 	_cleanup_json_ json_t *body = json_pack("{s:b}", "force", force);
-	if (timeout)
-		(void)json_object_set_new(body, "timeout", json_string(timeout));
+	if (cli_put(body, "timeout", timeout, "--timeout") < 0)
+		return CLI_USAGE;
 	json_t *op = NULL;
 	code = cli_call_op(cli, "POST", path, body, &op);
 	return report(cli, code, op, what, argv[0]);
@@ -388,13 +393,13 @@ int cmd_wait(struct cli *cli, int argc, char **argv)
 	_cleanup_free_ char *state = url_escape(argv[1]), *limit = url_escape(timeout);
 	if (!path)
 		return CLI_USAGE;
-	if (asprintf(&full, "%s?state=%s&timeout=%s", path, state, limit) < 0)
+	if (!state || !limit || asprintf(&full, "%s?state=%s&timeout=%s", path, state, limit) < 0)
 		return CLI_FAILED;
 	if (cli_call(cli, "GET", full, NULL, &answer) != CLI_OK)
 		return CLI_FAILED;
 	if (cli->json)
 		cli_print_json(answer);
 	else if (!cli->quiet)
-		printf("%s is %s\n", argv[0], text_of(answer, "state"));
+		cli_say(stdout, "%s is %s\n", argv[0], text_of(answer, "state"));
 	return CLI_OK;
 }

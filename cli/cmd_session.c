@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/defuse.h"
 
 static void add_terminal(json_t *body)
 {
@@ -38,10 +39,8 @@ static int add_env(json_t *body, const struct cli_list *list)
 			fputs("vps: --env wants KEY=VALUE\n", stderr);
 			return -1;
 		}
-		if (json_object_set_new(env, key, json_string(equal + 1)) < 0) {
-			fputs("vps: --env wants UTF-8 text\n", stderr);
+		if (cli_put(env, key, equal + 1, "--env") < 0)
 			return -1;
-		}
 	}
 	return 0;
 }
@@ -70,12 +69,9 @@ int cmd_exec(struct cli *cli, int argc, char **argv)
 		}
 	}
 	(void)json_object_set(body, "argv", words);
-	if (add_env(body, &env) < 0)
+	if (add_env(body, &env) < 0 || cli_put(body, "user", user, "--user") < 0 ||
+	    cli_put(body, "cwd", cwd, "--cwd") < 0)
 		return CLI_USAGE;
-	if (user)
-		(void)json_object_set_new(body, "user", json_string(user));
-	if (cwd)
-		(void)json_object_set_new(body, "cwd", json_string(cwd));
 	if (tty)
 		add_terminal(body);
 	const struct session_exec s = {.body = body, .tty = tty, .interactive = interactive};
@@ -115,54 +111,6 @@ int cmd_console(struct cli *cli, int argc, char **argv)
 
 /* --- logs ---------------------------------------------------------------------------------- */
 
-/* Where a filter stands in an escape sequence (ECMA-48), over reads. */
-struct defuser {
-	enum { PLAIN, AFTER_ESC, IN_CSI, IN_STRING, IN_STRING_ESC } at;
-};
-
-/* Next state after one byte that belongs to a sequence. */
-static void follow_escape(struct defuser *d, unsigned char c)
-{
-	switch (d->at) {
-	case AFTER_ESC:
-		d->at = c == '['		  ? IN_CSI
-			: strchr("]PX^_", c) && c ? IN_STRING
-			: c < 0x30		  ? AFTER_ESC
-						  : PLAIN;
-		break;
-	case IN_CSI:
-		d->at = c >= 0x40 && c <= 0x7e ? PLAIN : IN_CSI;
-		break;
-	case IN_STRING:
-		d->at = c == 0x07 ? PLAIN : c == 0x1b ? IN_STRING_ESC : IN_STRING;
-		break;
-	case IN_STRING_ESC:
-	case PLAIN:
-		d->at = PLAIN;
-		break;
-	}
-}
-
-/* What a guest wrote must not act on the operator's terminal: escape sequences and carriage returns
- * go, other control characters become '?'. Returns the bytes that are left. */
-static size_t defuse(struct defuser *d, char *text, size_t n)
-{
-	size_t kept = 0;
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)text[i];
-		if (c == '\n')
-			d->at = PLAIN; /* an unfinished sequence hides one line at the most */
-		if (d->at != PLAIN)
-			follow_escape(d, c);
-		else if (c == 0x1b)
-			d->at = AFTER_ESC;
-		else if (c != '\r')
-			text[kept++] =
-				(c < 0x20 && c != '\n' && c != '\t') || c == 0x7f ? '?' : (char)c;
-	}
-	return kept;
-}
-
 int cmd_logs(struct cli *cli, int argc, char **argv)
 {
 	bool follow = false, raw = false;
@@ -187,7 +135,7 @@ int cmd_logs(struct cli *cli, int argc, char **argv)
 		_cleanup_json_ json_t *answer = NULL;
 		r = client_json(&c, &answer, &err);
 	}
-	struct defuser d = {PLAIN};
+	struct defuser d = {0};
 	ssize_t got = 0;
 	while (r == 0 && (got = client_read(&c, buf, CLIENT_BUFFER, &err)) > 0)
 		r = file_write_all(STDOUT_FILENO, buf,

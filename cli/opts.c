@@ -9,7 +9,6 @@ struct parse {
 	struct cli *cli;
 	const struct cli_opt *opts;
 	const struct cli_opt *common;
-	bool help;
 };
 
 static const struct cli_opt *find(const struct cli_opt *rows, const char *name, size_t len,

@@ -101,6 +101,25 @@ void table_print(struct table *t)
 	free(t);
 }
 
+void cli_say(FILE *out, const char *fmt, ...)
+{
+	_cleanup_sbuf_ struct sbuf b = SBUF_INIT;
+	va_list ap;
+	va_start(ap, fmt);
+	sbuf_vaddf(&b, fmt, ap);
+	va_end(ap);
+	for (const char *s = sbuf_str(&b); *s;) {
+		size_t n = str_utf8_char(s);
+		if (n == 0 && *s != '\n' && *s != '\t') {
+			fprintf(out, "\\x%02x", (unsigned char)*s++);
+			continue;
+		}
+		n = n ? n : 1;
+		(void)fwrite(s, 1, n, out);
+		s += n;
+	}
+}
+
 bool is_colourful(void)
 {
 	return isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
@@ -108,19 +127,20 @@ bool is_colourful(void)
 
 void progress_show(const char *what, uint64_t done, uint64_t total)
 {
-	char have[NUM_TEXT], all[NUM_TEXT];
+	char have[NUM_TEXT], all[NUM_TEXT], shown[80];
 	if (!isatty(STDERR_FILENO) || !*what)
 		return;
+	str_escape(shown, sizeof(shown), what);
 	num_format_size_short(have, done);
 	num_format_size_short(all, total);
 	if (total && done <= total) {
-		int filled = (int)(done * 30 / total);
-		fprintf(stderr, "\r\033[K%s [%.*s%*s] %s of %s", what, filled,
+		int filled = (int)((double)done / (double)total * 30);
+		fprintf(stderr, "\r\033[K%s [%.*s%*s] %s of %s", shown, filled,
 			"##############################", 30 - filled, "", have, all);
 	} else if (done) {
-		fprintf(stderr, "\r\033[K%s %s", what, have);
+		fprintf(stderr, "\r\033[K%s %s", shown, have);
 	} else {
-		fprintf(stderr, "\r\033[K%s ...", what);
+		fprintf(stderr, "\r\033[K%s ...", shown);
 	}
 	fflush(stderr);
 }
@@ -140,7 +160,7 @@ const char *text_of(const json_t *o, const char *key)
 void size_of(char dst[CLI_TEXT], const json_t *number)
 {
 	char text[NUM_TEXT] = "-";
-	if (json_is_integer(number))
+	if (json_is_integer(number) && json_integer_value(number) >= 0)
 		num_format_size_short(text, (uint64_t)json_integer_value(number));
 	(void)str_copy(dst, CLI_TEXT, text);
 }
@@ -168,7 +188,9 @@ void age_of(char dst[CLI_TEXT], const json_t *since)
 
 void cli_print_json(const json_t *j)
 {
-	_cleanup_free_ char *text = json_dumps(
-		j, JSON_ENCODE_ANY | (isatty(STDOUT_FILENO) ? JSON_INDENT(2) : JSON_COMPACT));
+	/* A terminal acts on U+009B as on ESC [, and JSON does not escape it by itself. */
+	const size_t flags =
+		isatty(STDOUT_FILENO) ? JSON_INDENT(2) | JSON_ENSURE_ASCII : JSON_COMPACT;
+	_cleanup_free_ char *text = json_dumps(j, JSON_ENCODE_ANY | JSON_DUMP_FLAGS | flags);
 	puts(text ? text : "null");
 }
