@@ -25,6 +25,8 @@
 #include "runtime/daemon/wire.h"
 
 #define DETACH 0x1d /* Ctrl-] */
+/* The most that a pipe holds for an unprivileged writer (pipe(7), pipe-max-size). */
+#define PIPE_MOST (1u << 20)
 
 /* One direction: what was read and could not be written yet. */
 struct pump {
@@ -42,6 +44,7 @@ struct session {
 	struct termios old;
 	bool raw;
 	bool ended;
+	bool failed; /* the other side said so, and the user knows */
 	int code;
 };
 
@@ -116,7 +119,9 @@ static int open_session(struct session *s, const char *path, json_t *body, const
 static void on_exit_frame(struct session *s, const struct frame *f)
 {
 	s->ended = true;
-	s->code = f->len >= 4 ? (int)frame_u32(f->payload) : CLI_FAILED;
+	/* exit(3) would make success of 256. */
+	uint32_t code = f->len >= 4 ? frame_u32(f->payload) : CLI_FAILED;
+	s->code = code <= 255 ? (int)code : CLI_FAILED;
 }
 
 static void on_error_frame(struct session *s, const struct frame *f)
@@ -129,7 +134,7 @@ static void on_error_frame(struct session *s, const struct frame *f)
 	str_escape(clean, sizeof(clean), text);
 	restore_terminal(s);
 	fprintf(stderr, "vps: %s\n", *clean ? clean : "the session failed");
-	s->ended = true;
+	s->ended = s->failed = true;
 	/* As a shell would say it. */
 	s->code = code == ENOENT ? 127 : code == EACCES || code == ENOEXEC ? 126 : CLI_FAILED;
 }
@@ -148,7 +153,7 @@ static int read_frames(struct session *s, void (*other)(struct session *s, const
 			       : err_set(err, EPIPE, "the session's connection ended unexpectedly");
 	int r = frame_reader_add(&s->frames, buf, (size_t)n, err);
 	struct frame f;
-	while (r == 0 && (r = frame_reader_next(&s->frames, &f, err)) > 0) {
+	while (r == 0 && !s->ended && (r = frame_reader_next(&s->frames, &f, err)) > 0) {
 		if (f.type == FRAME_EXIT)
 			on_exit_frame(s, &f);
 		else if (f.type == FRAME_ERROR)
@@ -239,6 +244,10 @@ static void on_started(struct session *s, const struct frame *f)
 		s->in.to = s->c.fds[0];
 		s->out.from = s->c.fds[1];
 		s->err.from = s->c.fds[2];
+	} else { /* it would wait for output that never comes */
+		restore_terminal(s);
+		fputs("vps: vpsd passed no descriptors for the session\n", stderr);
+		s->ended = s->failed = true;
 	}
 	for (unsigned i = 0; i < s->c.n_fds; i++)
 		(void)fcntl(s->c.fds[i], F_SETFL, fcntl(s->c.fds[i], F_GETFL) | O_NONBLOCK);
@@ -267,15 +276,16 @@ static void on_signals(struct session *s, bool tty)
 	}
 }
 
-/* What is left in the pipes after the command has ended; what its children write later is theirs.
- */
+/* What is left in the pipes after the command has ended; what its children write later is theirs,
+ * and they may never stop. */
 static void drain(struct pump *p)
 {
-	while (p->from >= 0 || p->at < p->len) {
+	for (size_t done = 0; done <= PIPE_MOST && (p->from >= 0 || p->at < p->len);) {
 		if (p->at < p->len) {
 			struct err ignored;
 			if (file_write_all(p->to, p->buf + p->at, p->len - p->at, &ignored) < 0)
 				return;
+			done += p->len - p->at;
 			p->at = p->len;
 		}
 		struct pollfd f = {.fd = p->from, .events = POLLIN};
@@ -374,9 +384,9 @@ int session_exec(const struct cli *cli, const char *path, const struct session_e
 static void on_output(struct session *s, const struct frame *f)
 {
 	struct err ignored;
-	(void)s;
-	if (f->type == FRAME_STDOUT)
-		(void)file_write_all(STDOUT_FILENO, f->payload, f->len, &ignored);
+	if (f->type == FRAME_STDOUT &&
+	    file_write_all(STDOUT_FILENO, f->payload, f->len, &ignored) < 0)
+		s->ended = true; /* nobody looks any more */
 }
 
 static void send_window(struct session *s)
@@ -457,5 +467,7 @@ int session_console(const struct cli *cli, const char *path, bool readonly)
 	session_done(&s);
 	if (r == 0 && !cli->quiet && isatty(STDERR_FILENO))
 		fputs("\r\nvps: detached\n", stderr);
-	return r < 0 ? cli_fail(cli, &err) : CLI_OK;
+	if (r < 0)
+		return cli_fail(cli, &err);
+	return s.failed ? CLI_FAILED : CLI_OK;
 }
