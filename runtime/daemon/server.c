@@ -245,7 +245,7 @@ static int listen_unix(struct server *s, const char *path, const char *group, st
 	return take_fd(&fd);
 }
 
-static void on_mhd_log(void *cls, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 2, 0))) on_mhd_log(void *cls, const char *fmt, va_list ap)
 {
 	(void)cls;
 	_cleanup_(sbuf_done) struct sbuf b = SBUF_INIT;
