@@ -13,6 +13,7 @@
 #include "runtime/instance/private.h"
 
 #define IMPORT_LIMIT (6 * 3600 * USEC_PER_SEC)
+#define FLOWS_MAX 16u
 #define REMOVE_LIMIT (3600 * USEC_PER_SEC)
 
 /* One import, build or removal. */
@@ -23,13 +24,23 @@ struct image_flow {
 	struct inst_image *image; /* owned until it is in the catalogue */
 	json_t *result;
 	struct job *job;
+	struct image_flow *next; /* of those under way */
+	uint64_t range;		 /* index of the ids that its job has to itself */
+	bool has_range;
 };
 
 static void flow_free(struct image_flow *f)
 {
+	struct image_flow **at = &f->manager->image_flows;
+
 	op_release(f->op);
-	if (f->manager->image_op == f->op)
-		f->manager->image_op = NULL;
+	while (*at && *at != f)
+		at = &(*at)->next;
+	if (*at)
+		*at = f->next;
+	/* The first range is the jobs' own. */
+	if (f->has_range && f->range > 0)
+		alloc_ranges_release(f->manager->ranges, f->range);
 	inst_image_free(f->image);
 	json_decref(f->result);
 	free(f);
@@ -266,7 +277,8 @@ static int begin(struct image_flow *f, const struct job_spec *job, struct err *e
 		flow_free(f);
 		return r;
 	}
-	m->image_op = f->op;
+	f->next = m->image_flows;
+	m->image_flows = f;
 	r = job_start(m->jobs, job, &f->job, err);
 	if (r < 0)
 		fail(f, NULL, err);
@@ -275,6 +287,7 @@ static int begin(struct image_flow *f, const struct job_spec *job, struct err *e
 
 static int check_new(const struct inst_manager *m, const char *name, struct err *err)
 {
+	unsigned n = 0;
 	int r = inst_check_ready(m, err);
 
 	if (r < 0)
@@ -283,11 +296,38 @@ static int check_new(const struct inst_manager *m, const char *name, struct err 
 		(void)err_set(err, EINVAL, "'%s' is no name for an image", name ? name : "");
 		return err_hint(err, "use 1 to 63 of a-z, 0-9, '-' and '.'");
 	}
-	if (m->image_op)
-		return err_set(err, EBUSY, "operation %s (%s %s) is under way: one image at a time",
-			       m->image_op->id, op_kind_name(m->image_op->kind),
-			       m->image_op->target);
+	for (const struct image_flow *f = m->image_flows; f; f = f->next, n++)
+		if (str_eq(f->name, name))
+			return err_set(err, EBUSY, "operation %s (%s %s) is under way", f->op->id,
+				       op_kind_name(f->op->kind), name);
+	if (n >= FLOWS_MAX) {
+		(void)err_set(err, EBUSY, "%u images are being imported or built already", n);
+		return err_hint(err, "wait for the end of one (vps op ls)");
+	}
 	return 0;
+}
+
+static bool is_range_taken(const struct inst_manager *m, uint64_t range)
+{
+	for (const struct image_flow *f = m->image_flows; f; f = f->next)
+		if (f->has_range && f->range == range)
+			return true;
+	return false;
+}
+
+/* Ids of nobody for the job's jail. What is left when all are sold is enough for one job. */
+static int take_range(struct image_flow *f, char base[NUM_TEXT], struct err *err)
+{
+	struct inst_manager *m = f->manager;
+	int r;
+
+	if (is_range_taken(m, 0)) {
+		r = alloc_ranges_take(m->ranges, &f->range, err);
+		if (r < 0)
+			return r;
+	}
+	f->has_range = true;
+	return str_fmt(base, NUM_TEXT, "%u", alloc_ranges_base(m->ranges, f->range));
 }
 
 static void on_import_ended(void *arg, struct op *op)
@@ -302,7 +342,7 @@ int inst_image_import(struct inst_manager *m, const char *name, const char *expe
 	char base[NUM_TEXT], bytes[NUM_TEXT];
 	const char *argv[12] = {"import", "--pool", m->host->pool, "--range-base", base};
 	struct job_spec job = {.argv = argv,
-			       .flags = JOB_STDIN | JOB_IMMEDIATE,
+			       .flags = JOB_STDIN | JOB_LONG,
 			       .timeout_usec = IMPORT_LIMIT,
 			       .progress = on_progress,
 			       .done = on_unpacked};
@@ -314,7 +354,6 @@ int inst_image_import(struct inst_manager *m, const char *name, const char *expe
 		return r;
 	if (expect_digest && !str_is_digest(expect_digest))
 		return err_set(err, EINVAL, "the digest must be 64 lower-case hex digits");
-	(void)str_fmt(base, sizeof(base), "%u", alloc_ranges_base(m->ranges, 0));
 	if (expect_digest) {
 		argv[n++] = "--expect-digest";
 		argv[n++] = expect_digest;
@@ -327,6 +366,12 @@ int inst_image_import(struct inst_manager *m, const char *name, const char *expe
 	f = flow_new(m, OP_IMAGE_IMPORT, name, err);
 	if (!f)
 		return err ? -err->code : -ENOMEM;
+	r = take_range(f, base, err);
+	if (r < 0) {
+		op_committed(f->op, err);
+		flow_free(f);
+		return r;
+	}
 	job.arg = f;
 	*ret = f->op;
 	r = begin(f, &job, err);
@@ -352,7 +397,7 @@ int inst_image_build(struct inst_manager *m, const char *name, const char *relea
 	const char *const argv[] = {"build", "--pool",	  m->host->pool, "--range-base",
 				    base,    "--release", release,	 NULL};
 	struct job_spec job = {.argv = argv,
-			       .flags = JOB_IMMEDIATE,
+			       .flags = JOB_LONG,
 			       .timeout_usec = IMPORT_LIMIT,
 			       .progress = on_progress,
 			       .done = on_unpacked};
@@ -365,10 +410,15 @@ int inst_image_build(struct inst_manager *m, const char *name, const char *relea
 		return err_set(err, EINVAL, "'%s' is no release", release ? release : "");
 	if (catalog_image(&m->catalog, name))
 		return err_set(err, EEXIST, "image '%s' exists already", name);
-	(void)str_fmt(base, sizeof(base), "%u", alloc_ranges_base(m->ranges, 0));
 	f = flow_new(m, OP_IMAGE_BUILD, name, err);
 	if (!f)
 		return err ? -err->code : -ENOMEM;
+	r = take_range(f, base, err);
+	if (r < 0) {
+		op_committed(f->op, err);
+		flow_free(f);
+		return r;
+	}
 	job.arg = f;
 	*ret = f->op;
 	return begin(f, &job, err);

@@ -55,9 +55,31 @@ struct job_pool {
 	sd_event *event;
 	char *path;
 	struct job *first, *last;
-	unsigned n_running; /* without the immediate ones */
+	unsigned n_running; /* without the immediate and the long ones */
+	unsigned n_long;
 	sd_event_source *on_turn;
 };
+
+/* Whom it counts against; NULL = nobody. */
+static unsigned *counter(struct job_pool *p, unsigned flags)
+{
+	if (flags & JOB_IMMEDIATE)
+		return NULL;
+	return flags & JOB_LONG ? &p->n_long : &p->n_running;
+}
+
+static void give_up_turn(struct job *j)
+{
+	unsigned *n = counter(j->pool, j->spec.flags);
+
+	if (n)
+		--*n;
+}
+
+static bool may_run(struct job_pool *p, unsigned flags)
+{
+	return flags & JOB_LONG ? p->n_long < INST_JOBS_LONG_MAX : p->n_running < INST_JOBS_MAX;
+}
 
 static void close_fd(int *fd)
 {
@@ -329,8 +351,7 @@ static void job_settle(struct job *j)
 	}
 	if (j->on_errs)
 		(void)on_errs(NULL, j->errs, 0, j);
-	if (!(j->spec.flags & JOB_IMMEDIATE))
-		p->n_running--;
+	give_up_turn(j);
 	j->state = JOB_ENDED;
 	job_finish(j);
 	pool_next(p);
@@ -492,17 +513,20 @@ static void pool_next(struct job_pool *p)
 {
 	struct job *j = p->first;
 
-	while (j && p->n_running < INST_JOBS_MAX) {
-		if (j->state != JOB_WAITING) {
+	while (j) {
+		unsigned *n = counter(p, j->spec.flags);
+
+		if (j->state != JOB_WAITING || !n ||
+		    (!j->is_cancelled && !may_run(p, j->spec.flags))) {
 			j = j->next;
 			continue;
 		}
-		p->n_running++;
+		++*n;
 		if (!j->is_cancelled && spawn(j, &j->broken) >= 0) {
 			j = j->next;
 			continue;
 		}
-		p->n_running--;
+		--*n;
 		j->is_broken = true;
 		j->state = JOB_ENDED;
 		job_finish(j);
@@ -627,8 +651,7 @@ void job_abandon(struct job *j)
 	if (j->state == JOB_RUNNING) {
 		job_signal(j, SIGKILL);
 		(void)waitpid(j->pid, NULL, 0);
-		if (!(j->spec.flags & JOB_IMMEDIATE))
-			j->pool->n_running--;
+		give_up_turn(j);
 	}
 	job_free(j);
 }

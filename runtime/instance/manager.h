@@ -148,8 +148,8 @@ int inst_plan_add(struct inst_manager *m, const struct spec_plan *spec, inst_don
 
 /* Starts an import from a stream: write the archive to job_stdin(*ret_job), job_stdin_close() at
  * its end, job_cancel() when the client goes away. *ret_job is valid until the operation ends.
- * expect_digest may be NULL; size 0 = not known. One import or build runs at a time: -EBUSY. The
- * result of the operation is the manifest with "name" and "existed". */
+ * expect_digest may be NULL; size 0 = not known. Several run side by side, one for each name
+ * (-EBUSY). The result of the operation is the manifest with "name" and "existed". */
 int inst_image_import(struct inst_manager *m, const char *name, const char *expect_digest,
 		      uint64_t size, struct op **ret, struct job **ret_job, struct err *err);
 int inst_image_build(struct inst_manager *m, const char *name, const char *release, struct op **ret,

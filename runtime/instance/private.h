@@ -115,6 +115,7 @@ struct keeper_link {
 struct inst_change;
 struct recover_collect;
 struct stray;
+struct image_flow;
 struct image_removal;
 
 struct inst_manager {
@@ -152,7 +153,7 @@ struct inst_manager {
 	inst_event_fn on_event;
 	void *on_event_arg;
 	uint64_t session_serial;
-	struct op *image_op; /* import or build under way */
+	struct image_flow *image_flows; /* imports and builds under way */
 	struct image_removal *removals;
 	bool keeps_strays; /* the pool is of another database: nothing unknown is removed */
 	size_t n_starting; /* starts of the queue that are under way */
