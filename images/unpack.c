@@ -404,6 +404,26 @@ static int copy_data(struct unpacker *u, const char *name, struct err *err)
 	}
 }
 
+/* Directories that an archive only implies cost as much as those that it names. */
+static int count_implied(struct unpacker *u, const char *name, struct err *err)
+{
+	char path[IMG_PATH_MAX];
+	struct stat st;
+	char *slash;
+	int r;
+
+	(void)str_copy(path, sizeof(path), name);
+	while ((slash = strrchr(path, '/'))) {
+		*slash = '\0';
+		if (lstat(path, &st) == 0)
+			return 0;
+		r = img_usage_entry(&u->out.usage, &u->in->limits, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 /* Warnings of the writer (an owner, a mode, an attribute could not be set) are failures: an image
  * is right or is not there. */
 static int unpack_entry(struct unpacker *u, struct archive_entry *e, struct err *err)
@@ -414,6 +434,9 @@ static int unpack_entry(struct unpacker *u, struct archive_entry *e, struct err 
 	r = vet_entry(u, e, name, err);
 	if (r != 0)
 		return r < 0 ? r : 0;
+	r = count_implied(u, name, err);
+	if (r < 0)
+		return r;
 	if (archive_write_header(u->disk, e) != ARCHIVE_OK)
 		return archive_failed(u->disk, "cannot create", name, err);
 	r = copy_data(u, name, err);

@@ -202,6 +202,7 @@ EOF
 @test "bombs and limits" {
 	refused limit-exceeded < <(archive bomb)
 	refused limit-exceeded --max-entries 20000 < <(archive entries)
+	refused limit-exceeded --max-entries 20000 < <(archive implied)
 	refused limit-exceeded --max-bytes 100 < <(archive rich)
 	refused digest-mismatch --expect-digest "$(printf '%064d' 0)" < <(archive rich)
 	import --allow-no-init < <(archive no-init)

@@ -179,6 +179,11 @@ def entries(a, _):
         a.file("f%d" % i, b"")
 
 
+def implied(a, _):
+    for i in range(300):
+        a.file("%d/" % i + "d/" * 100 + "f", b"")
+
+
 def xattr_big(a, _):
     a.file("f", pax_headers={"SCHILY.xattr.user.a": "v" * 100000})
 
@@ -242,7 +247,7 @@ KINDS = {
     "init-directory": (init_directory, False, "no-init"),
 }
 # Not in the list above: they need options of their own.
-SPECIAL = {"entries": entries}
+SPECIAL = {"entries": entries, "implied": implied}
 
 
 def bomb(out):
