@@ -359,8 +359,11 @@ int img_store_clean_tmp(const struct img_store *s, unsigned *ret_removed, struct
 		/* Locked while it is removed: a job that has just made it makes another. */
 		_cleanup_close_ int lock = lock_dir(tmp, names.list[i]);
 
-		if (lock == -EWOULDBLOCK)
+		if (lock == -EWOULDBLOCK || lock == -ENOENT)
 			continue;
+		/* Only what is no directory cannot be locked; else nobody knows whose it is. */
+		if (lock < 0 && lock != -ENOTDIR && lock != -ELOOP)
+			return err_set_errno(err, -lock, "cannot lock 'tmp/%s'", names.list[i]);
 		r = path_remove_tree(tmp, names.list[i], err);
 		if (r < 0)
 			return r;
