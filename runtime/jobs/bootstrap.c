@@ -147,6 +147,18 @@ static int make_args(struct args *a, const struct release *rel, const char *mirr
 	return a->failed ? err_set(err, EINVAL, "cannot run mmdebstrap: too many arguments") : 0;
 }
 
+/* Durable before it has its name: a cut archive in the cache would fail every later build. */
+static int keep_archive(int dirfd, const char *part, const char *file, struct err *err)
+{
+	_cleanup_close_ int fd = path_open_beneath(dirfd, part, O_RDONLY, 0, err);
+
+	if (fd < 0)
+		return fd;
+	if (fsync(fd) < 0 || renameat(dirfd, part, dirfd, file) < 0)
+		return err_sys(err, "cannot keep the archive '%s'", file);
+	return 0;
+}
+
 static int bootstrap(const struct release *rel, const char *mirror, int dirfd, const char *file,
 		     struct err *err)
 {
@@ -169,8 +181,8 @@ static int bootstrap(const struct release *rel, const char *mirror, int dirfd, c
 		(void)err_hint(err, "install mmdebstrap on the host, or import an archive");
 	if (r == -ECHILD && err)
 		(void)err_hint(err, "its own words are in the log of the job");
-	if (r == 0 && renameat(dirfd, part, dirfd, file) < 0)
-		r = err_sys(err, "cannot keep the archive '%s'", file);
+	if (r == 0)
+		r = keep_archive(dirfd, part, file, err);
 	if (r < 0)
 		(void)unlinkat(dirfd, part, 0);
 	return r;
