@@ -753,13 +753,17 @@ void store_dispatch(struct store *s)
 
 void store_flush(struct store *s)
 {
-	if (s->started) {
+	bool is_more = true;
+
+	/* What is told may submit more. */
+	while (s->started && is_more) {
 		pthread_mutex_lock(&s->lock);
 		while (s->queue.first || s->busy)
 			pthread_cond_wait(&s->drained, &s->lock);
+		is_more = s->completed.first != NULL;
 		pthread_mutex_unlock(&s->lock);
+		store_dispatch(s);
 	}
-	store_dispatch(s);
 }
 
 void store_backup(struct store *s)

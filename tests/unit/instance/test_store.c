@@ -251,6 +251,34 @@ static void test_missing_directory(void **state)
 	assert_true(err.code > 0);
 }
 
+struct chain {
+	struct fixture *f;
+	struct outcome last;
+};
+
+static void submit_next(void *arg, const struct err *err)
+{
+	struct chain *c = arg;
+
+	assert_null(err);
+	put_plan(c->f, "next", 2, &c->last);
+}
+
+/* After a flush nobody is called any more, so what callbacks point at may be freed. */
+static void test_flush_waits_for_what_follows(void **state)
+{
+	struct fixture *f = *state;
+	struct chain c = {.f = f};
+	struct store_txn *t;
+
+	open_started(f, NULL);
+	t = store_txn_new(f->store);
+	store_txn_add(t, INSERT_PLAN, "sis", "first", INT64_C(1), "{}");
+	assert_int_equal(store_submit(t, submit_next, &c, NULL), 0);
+	store_flush(f->store);
+	assert_int_equal(c.last.calls, 1);
+}
+
 static bool has_backup(struct fixture *f)
 {
 	char path[128];
@@ -317,6 +345,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_missing_directory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_backup_by_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_id_is_of_the_database, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_flush_waits_for_what_follows, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
