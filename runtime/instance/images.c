@@ -127,7 +127,7 @@ static bool is_being_removed(const struct inst_manager *m, const char *digest)
 }
 
 /* What an import that was not written down has left in the pool. */
-static void drop_unnamed(struct inst_manager *m, const char *digest)
+static void drop_unnamed(struct inst_manager *m, const char *digest, const struct image_flow *by)
 {
 	struct err err = ERR_INIT;
 
@@ -135,6 +135,10 @@ static void drop_unnamed(struct inst_manager *m, const char *digest)
 		return;
 	for (size_t i = 0; i < m->n_insts; i++)
 		if (str_eq(m->insts[i]->digest, digest))
+			return;
+	/* Another import of the same is about to be written. */
+	for (const struct image_flow *f = m->image_flows; f; f = f->next)
+		if (f != by && f->image && str_eq(f->image->digest, digest))
 			return;
 	log_info("removing image %.12s, which has no name", digest);
 	if (remove_files(m, digest, NULL, &err) < 0)
@@ -150,7 +154,7 @@ void inst_images_sweep(struct inst_manager *m)
 	if (img_store_list(m->images, &list, &n, NULL, &err) < 0)
 		log_warning("cannot look for images without a name: %s", err_text(&err));
 	for (size_t i = 0; i < n; i++)
-		drop_unnamed(m, list[i].digest);
+		drop_unnamed(m, list[i].digest, NULL);
 }
 
 /* --- coming ---------------------------------------------------------------------------------- */
@@ -173,7 +177,7 @@ static void on_named(void *arg, const struct err *err)
 	else if (err)
 		why = *err;
 	if (f->image)
-		drop_unnamed(m, f->image->digest);
+		drop_unnamed(m, f->image->digest, f);
 	op_end(f->op, NULL, why.code ? &why : NULL, result);
 	flow_free(f);
 }
@@ -207,7 +211,7 @@ static int read_image(struct image_flow *f, json_t *result, struct err *err)
 		return r;
 	known = catalog_image(&m->catalog, f->name);
 	if (known && !str_eq(known->digest, digest)) {
-		drop_unnamed(m, digest);
+		drop_unnamed(m, digest, f);
 		(void)err_set(err, EEXIST, "image '%s' exists with other content (sha256 %.12s)",
 			      f->name, known->digest);
 		return err_hint(err, "delete it first, or import under another name");
