@@ -193,7 +193,8 @@ is_gone() {
 	fault
 	ended_with "$client" 1
 	unfault
-	await 10 is_gone t/half
+	# The undoing is tried again every ten seconds.
+	await 30 is_gone t/half
 	kill_vpsd TERM
 	start_vpsd
 	is_gone t/half
