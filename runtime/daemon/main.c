@@ -21,6 +21,7 @@
 #include "cgroups/tree.h"
 #include "config/check.h"
 #include "runtime/daemon/api.h"
+#include "runtime/daemon/idcheck.h"
 #include "runtime/daemon/scope.h"
 #include "runtime/daemon/wire.h"
 #include "runtime/instance/host_down.h"
@@ -369,6 +370,10 @@ int main(int argc, char **argv)
 	r = load_host(&o, &d.host, &err);
 	if (r == 0)
 		r = check_host(&d.host, &err);
+	if (r == 0)
+		r = idcheck_host((struct id_span){.first = d.host.idmap.base,
+						  .count = d.host.idmap.count * SPEC_IDMAP_RANGE},
+				 &err);
 	if (r == 0)
 		r = lock_run(&d, &err);
 	if (r == 0)

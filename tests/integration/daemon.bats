@@ -59,6 +59,17 @@ refused() {
 	vps ls >/dev/null
 }
 
+@test "ids that belong to somebody on the host are refused by name" {
+	echo "alice:1000000:65536" >"$T/subuid"
+	[ -e /etc/subuid ] || : >/etc/subuid
+	mount --bind "$T/subuid" /etc/subuid
+	run timeout 30 vpsd --config "$T/vpsd.json" --helpers "$O" 3>&-
+	umount /etc/subuid
+	[ "$status" -eq 1 ]
+	contains "$output" "overlap those of 'alice' in /etc/subuid"
+	contains "$output" "idmap.base"
+}
+
 @test "options: --help, --version, unknown ones" {
 	run vpsd --version
 	[ "$status" -eq 0 ]
