@@ -60,7 +60,7 @@ refused() {
 }
 
 @test "ids that belong to somebody on the host are refused by name" {
-	echo "alice:1000000:65536" >"$T/subuid"
+	echo "alice:$(jq .idmap.base "$T/vpsd.json"):65536" >"$T/subuid"
 	[ -e /etc/subuid ] || : >/etc/subuid
 	mount --bind "$T/subuid" /etc/subuid
 	run timeout 30 vpsd --config "$T/vpsd.json" --helpers "$O" 3>&-
