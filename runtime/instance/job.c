@@ -41,6 +41,7 @@ struct job {
 	int pidfd, in, out, errs;
 	sd_event_source *on_exit, *on_out, *on_errs, *on_time;
 	bool is_held, is_gone;
+	bool is_input_closed; /* before there was a process to read it */
 	bool is_cancelled, is_late, has_end, is_broken, exited;
 	int wstatus_code, wstatus_how; /* si_status, si_code */
 	struct job_line end;
@@ -496,6 +497,8 @@ static int spawn(struct job *j, struct err *err)
 		return r;
 	}
 	j->in = take_fd(&p.in[1]);
+	if (j->is_input_closed)
+		close_fd(&j->in);
 	j->out = take_fd(&p.out[0]);
 	j->errs = take_fd(&p.errs[0]);
 	r = watch(j, err);
@@ -663,5 +666,6 @@ int job_stdin(const struct job *j)
 
 void job_stdin_close(struct job *j)
 {
+	j->is_input_closed = true;
 	close_fd(&j->in);
 }

@@ -271,6 +271,22 @@ static void test_stdin(void **state)
 	job_release(j);
 }
 
+/* An empty upload ends its input before the job has had its turn. */
+static void test_stdin_closed_while_waiting(void **state)
+{
+	struct seen busy[INST_JOBS_MAX] = {0}, s = {0};
+
+	for (unsigned i = 0; i < INST_JOBS_MAX; i++)
+		(void)start(*state, &busy[i], "echo '{\"result\": {\"id\": \"x\"}}'", 0, 0);
+	struct job *j = start(*state, &s,
+			      "read x || x=end; printf '{\"result\": {\"id\": \"%s\"}}\n' \"$x\"",
+			      JOB_STDIN, 0);
+	assert_int_equal(job_stdin(j), -1);
+	job_stdin_close(j);
+	run_until(*state, &s.done, 1);
+	assert_string_equal(s.id, "end");
+}
+
 static void test_raw(void **state)
 {
 	struct seen s = {0};
@@ -300,6 +316,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_timeout_and_cancel, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stdin, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stdin_closed_while_waiting, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_raw, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_turns, setup, teardown),
 	};
