@@ -456,10 +456,11 @@ int session_console(const struct cli *cli, const char *path, bool readonly)
 	int r = open_session(&s, path, body, NULL, &err);
 	if (r == 0)
 		r = open_signals(&s, isatty(STDIN_FILENO), &err);
-	if (r == 0 && !cli->quiet && isatty(STDERR_FILENO))
-		fputs("vps: attached; Ctrl-] detaches\r\n", stderr);
 	if (r == 0)
 		set_raw(&s);
+	/* Only now: a Ctrl-C that is typed on reading this goes inside. */
+	if (r == 0 && !cli->quiet && isatty(STDERR_FILENO))
+		fputs("vps: attached; Ctrl-] detaches\r\n", stderr);
 	if (r == 0 && !readonly)
 		send_window(&s);
 	if (r == 0)
