@@ -282,3 +282,39 @@ is_ledger() {
 unchanged() {
 	await 10 is_ledger "$1" || { diff <(echo "$1") <(ledger) >&2; return 1; }
 }
+
+# --- soundness: nothing half done, whatever happened -------------------------------------------------
+
+# Everything that must hold once vpsd is ready and no operation runs. Prints what does not.
+complaints() {
+	local list ids dirs running pids ranges
+	list=$(vps ls --json)
+	vps op ls --json | jq -r '.operations[] | select(.status == "running") | "operation \(.kind) \(.target) runs"'
+	jq -r '.instances[] | select(.state != "stopped" and .state != "running") | "\(.name) is \(.state)"' <<<"$list"
+	jq -r '.instances[] | select((.desired == "running") != (.state == "running")) | "\(.name): wanted \(.desired), is \(.state)"' <<<"$list"
+	ids=$(jq -r '.instances[].id' <<<"$list" | sort)
+	dirs=$(find "$T/state/pool/instances" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort)
+	[ "$ids" = "$dirs" ] || echo "instances: $(xargs <<<"$ids"); directories: $(xargs <<<"$dirs")"
+	[ -z "$(ls -A "$T/state/pool/tmp")" ] || echo "work in progress: $(ls "$T/state/pool/tmp")"
+	running=$(jq -r '.instances[] | select(.state == "running") | .id' <<<"$list" | sort)
+	# A stopped instance's empty cgroup is no leak; one with processes, or of nobody, is.
+	pids=$(find "$(cgroup_root)/shared" -mindepth 3 -name cgroup.procs -exec cat {} + | wc -l)
+	find "$(cgroup_root)/shared" -mindepth 2 -maxdepth 2 -type d -printf '%f\n' | while read -r id; do
+		grep -q "$id" <<<"$ids" || echo "cgroup of nobody: $id"
+	done
+	[ "$pids" -eq "$(guest_pids | wc -l)" ] || echo "$(guest_pids | wc -l) guest processes, $pids in cgroups"
+	[ -n "$running" ] || [ "$pids" -eq 0 ] || echo "$pids processes, though nothing runs"
+	ranges=$(vps host --json | jq .capacity.id_ranges_free)
+	[ "$ranges" -eq $((63 - $(wc -w <<<"$ids"))) ] || echo "$ranges id ranges are free"
+	jq -r '.instances[] | select(.state == "running") | .pid' <<<"$list" | while read -r pid; do
+		alive "$pid" || echo "init $pid is dead"
+	done
+}
+
+is_sound() {
+	[ -z "$(complaints)" ]
+}
+
+sound() {
+	await "${1:-20}" is_sound || fail "$(complaints)"
+}
