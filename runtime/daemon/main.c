@@ -2,6 +2,7 @@
 /* vpsd: reads the host document, opens the state, serves the API. */
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,8 @@
 
 #define CONFIG_DEFAULT VPS_SYSCONFDIR "/vpsd/vpsd.json"
 #define FILES_WANTED 262144u
+#define LOCK_WAIT_MS 3000
+#define LOCK_STEP_MS 20
 #define HELPERS_DEFAULT VPS_PREFIX "/libexec/vpsd"
 #define SECCOMP_OWN VPS_SYSCONFDIR "/vpsd/seccomp/default.json"
 
@@ -157,6 +160,18 @@ static int check_host(const struct spec_host *host, struct err *err)
 	return spec_items_to_err(&items, err);
 }
 
+/* flock(2), waiting a moment: a daemon that was just killed holds its locks until the last of its
+ * threads is gone, which is after its main thread looks dead. -EWOULDBLOCK when it stays held. */
+static int lock_soon(int fd)
+{
+	for (int left = LOCK_WAIT_MS; flock(fd, LOCK_EX | LOCK_NB) < 0; left -= LOCK_STEP_MS) {
+		if (errno != EWOULDBLOCK || left <= 0)
+			return -errno;
+		(void)poll(NULL, 0, LOCK_STEP_MS);
+	}
+	return 0;
+}
+
 /* One vpsd for a run directory: flock(2) on a file there, held until the process ends. */
 static int lock_run(struct daemon *d, struct err *err)
 {
@@ -166,12 +181,12 @@ static int lock_run(struct daemon *d, struct err *err)
 	d->lock = path_open_beneath(run, "vpsd.lock", O_RDWR | O_CREAT, 0600, err);
 	if (d->lock < 0)
 		return d->lock;
-	if (flock(d->lock, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK
-			       ? err_set(err, EBUSY,
-					 "another vpsd runs already ('%s/vpsd.lock' is held)",
-					 d->host.run)
-			       : err_sys(err, "cannot lock '%s/vpsd.lock'", d->host.run);
+	int r = lock_soon(d->lock);
+	if (r == -EWOULDBLOCK)
+		return err_set(err, EBUSY, "another vpsd runs already ('%s/vpsd.lock' is held)",
+			       d->host.run);
+	if (r < 0)
+		return err_set_errno(err, -r, "cannot lock '%s/vpsd.lock'", d->host.run);
 	return 0;
 }
 
@@ -179,10 +194,11 @@ static int lock_run(struct daemon *d, struct err *err)
  * nobody, and the guests of another vpsd would be nobody's. The lock ends with the process. */
 static int lock_cgroups(const struct cg_root *root, struct err *err)
 {
-	if (flock(root->fd, LOCK_EX | LOCK_NB) == 0)
+	int r = lock_soon(root->fd);
+	if (r == 0)
 		return 0;
-	if (errno != EWOULDBLOCK)
-		return err_sys(err, "cannot lock '%s'", root->path);
+	if (r != -EWOULDBLOCK)
+		return err_set_errno(err, -r, "cannot lock '%s'", root->path);
 	(void)err_set(err, EBUSY, "another vpsd keeps its guests in '%s'", root->path);
 	return err_hint(err, "stop it first; one host has one vpsd");
 }

@@ -144,16 +144,22 @@ is_host_ready() {
 
 # Starts vpsd and waits until it takes orders.
 start_vpsd() {
-	local end=$((SECONDS + $(seconds 20)))
+	local end=$((SECONDS + $(seconds 20))) code=0
 	"$O/vpsd" --config "$T/vpsd.json" --helpers "$O" --seccomp "$REPO/config/defaults/seccomp/default.json" \
 		</dev/null >>"$T/vpsd.log" 2>&1 3>&- 4>&- &
-	echo $! >"$T/vpsd.pid"
-	disown
+	local pid=$!
+	echo "$pid" >"$T/vpsd.pid"
 	until is_host_ready; do
-		alive "$(vpsd_pid)" || { fail "vpsd ended"; return 1; }
+		# The shell's own word on its child: /proc is read in two steps and can mislead.
+		if ! jobs -r -p | grep -qx "$pid"; then
+			wait "$pid" || code=$?
+			fail "vpsd ended with status $code"
+			return 1
+		fi
 		[ "$SECONDS" -lt "$end" ] || { fail "vpsd does not become ready"; return 1; }
 		sleep 0.05
 	done
+	disown "$pid"
 }
 
 # kill_vpsd SIGNAL: and waits until it is gone.
