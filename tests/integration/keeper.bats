@@ -16,7 +16,7 @@ setup_file() {
 	make -s O="$O" "$O/vps-keeper" "$O/tests/keeper_probe" "$O/helpers/guest_check" >&2
 	export DIR CGROUP SOCKET KEEPER PROBE
 	PROBE=$(realpath "$O/tests/keeper_probe")
-	DIR=$(mktemp -d)
+	DIR=$(mktemp -d "${VPS_TEST_DIR:-/var/tmp}/keeper.XXXXXX")
 	KEEPER=$DIR/vps-keeper
 	install -m 755 "$O/vps-keeper" "$KEEPER"
 	CGROUP=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)/keeper-test.$$
