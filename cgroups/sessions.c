@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Leaves for exec sessions. */
+#include <dirent.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -80,6 +82,47 @@ int cg_session_remove(const struct cg_instance *i, const struct cg_session *s, s
 	if (unlinkat(s->outside ? i->fd : i->guest, s->name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return 0;
 	return err_sys(err, "cannot remove cgroup '%s'", s->name);
+}
+
+/* "x-12", and ours: the guest can make directories in its part, but none that root owns. */
+static bool is_ours(int dirfd, const char *name)
+{
+	struct stat st;
+
+	return strncmp(name, "x-", 2) == 0 && name[2] != '\0' &&
+	       name[2 + strspn(name + 2, "0123456789")] == '\0' &&
+	       fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
+	       st.st_uid == geteuid();
+}
+
+static int walk_leaves(int dirfd, bool outside, int (*visit)(void *arg, const struct cg_session *s),
+		       void *arg, struct err *err)
+{
+	_cleanup_close_ int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	int r = 0;
+
+	if (!d)
+		return err_sys(err, "cannot list the cgroups of sessions");
+	(void)take_fd(&fd);
+	while (r >= 0 && (e = readdir(d))) {
+		struct cg_session s = CG_SESSION_INIT;
+
+		s.outside = outside;
+		if (is_ours(dirfd, e->d_name) && str_copy(s.name, sizeof(s.name), e->d_name) >= 0)
+			r = visit(arg, &s);
+	}
+	(void)closedir(d);
+	return r < 0 ? r : 0;
+}
+
+int cg_session_walk(const struct cg_instance *i,
+		    int (*visit)(void *arg, const struct cg_session *s), void *arg, struct err *err)
+{
+	int r = walk_leaves(i->guest, false, visit, arg, err);
+
+	return r < 0 ? r : walk_leaves(i->fd, true, visit, arg, err);
 }
 
 void cg_session_done(struct cg_session *s)

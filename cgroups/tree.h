@@ -144,6 +144,12 @@ int cg_session_create(const struct cg_instance *i, struct cg_session *ret, struc
  * can remove an empty one). */
 int cg_session_remove(const struct cg_instance *i, const struct cg_session *s, struct err *err);
 void cg_session_done(struct cg_session *s);
+/* Calls 'visit' for each leaf that cg_session_create() made and that is still there, whoever made
+ * it: those of an earlier daemon. Without an fd; the visitor may remove it. What the guest named
+ * like that itself is left out. */
+int cg_session_walk(const struct cg_instance *i,
+		    int (*visit)(void *arg, const struct cg_session *s), void *arg,
+		    struct err *err);
 
 /* One directory found by cg_walk(). */
 struct cg_found {

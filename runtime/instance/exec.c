@@ -98,6 +98,26 @@ static void sweep_sessions(struct inst *i)
 	}
 }
 
+static int on_leaf(void *arg, const struct cg_session *leaf)
+{
+	struct inst *i = arg;
+	struct inst_session *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->cg = *leaf;
+	s->next = i->p->sessions;
+	i->p->sessions = s;
+	return 0;
+}
+
+void inst_sessions_found(struct inst *i)
+{
+	if (cg_session_walk(&i->p->cg, on_leaf, i, NULL) < 0)
+		log_warning("%s: cannot find the sessions of before", i->full_name);
+	sweep_sessions(i);
+}
+
 static int new_session(struct inst *i, struct inst_session **ret, struct err *err)
 {
 	struct inst_session *s = calloc(1, sizeof(*s));

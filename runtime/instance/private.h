@@ -270,6 +270,8 @@ void inst_create_undo(struct inst *i, const char *code, const struct err *err);
 void inst_limits_of(const struct inst *i, struct cg_limits *ret);
 void inst_tenant_limits_of(const struct inst_tenant *t, struct cg_limits *ret);
 void inst_sessions_done(struct inst *i);
+/* Takes over the leaves of an earlier vpsd's sessions, and removes those that are empty. */
+void inst_sessions_found(struct inst *i);
 void inst_change_free(struct inst_change *c);
 /* At vpsd's start: removes images of the pool that have no name and no instance. */
 void inst_images_sweep(struct inst_manager *m);

@@ -222,6 +222,7 @@ static void take_cgroup(struct inst *i)
 		log_error("%s: runs without its cgroup: %s", i->full_name, err_text(&err));
 		return;
 	}
+	inst_sessions_found(i);
 	inst_limits_of(i, &limits);
 	if (cg_instance_apply(&m->cg, &i->p->cg, &limits, 0, i->limits, &err) < 0)
 		log_warning("%s: cannot renew its limits: %s", i->full_name, err_text(&err));

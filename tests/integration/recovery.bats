@@ -51,6 +51,21 @@ names() {
 	contains "$(cat "$T/session")" end
 }
 
+@test "the cgroup of a session that ended while vpsd was dead goes" {
+	local cgroup leaf client
+	cgroup=$(instance_cgroup t/a)
+	vps exec t/a -- sh -c 'echo up; sleep 1000' >"$T/session" 3>&- &
+	client=$!
+	await 10 grep -q up "$T/session"
+	leaf=$(find "$cgroup" -name 'x-*')
+	kill_vpsd KILL
+	echo 1 >"$leaf/cgroup.kill"
+	ended_with "$client" 137
+	[ -d "$leaf" ]
+	start_vpsd
+	equal "$(find "$cgroup" -name 'x-*')" ""
+}
+
 @test "what happened while vpsd was dead is understood: poweroff, reboot, a crash" {
 	local a b
 	put_inside t/a /etc/rc <<-'SH'

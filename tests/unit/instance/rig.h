@@ -252,6 +252,36 @@ int cg_walk(const struct cg_root *r,
 	return 0;
 }
 
+int cg_session_walk(const struct cg_instance *i,
+		    int (*visit)(void *arg, const struct cg_session *s), void *arg, struct err *err)
+{
+	(void)i;
+	(void)visit;
+	(void)arg;
+	(void)err;
+	return 0;
+}
+
+int cg_session_create(const struct cg_instance *i, struct cg_session *ret, struct err *err)
+{
+	(void)i;
+	*ret = CG_SESSION_INIT;
+	return err_set(err, EOPNOTSUPP, "not here");
+}
+
+int cg_session_remove(const struct cg_instance *i, const struct cg_session *s, struct err *err)
+{
+	(void)i;
+	(void)s;
+	(void)err;
+	return 0;
+}
+
+void cg_session_done(struct cg_session *s)
+{
+	s->fd = -1;
+}
+
 int cg_kill(int dirfd, struct err *err)
 {
 	(void)err;
