@@ -300,7 +300,11 @@ static void test_end_while_change_fails(void **state)
 	assert_int_equal(json_rows_copy(&spec_instance_table, &spec, &i->spec), 0);
 	spec.protected = true;
 	assert_int_equal(inst_change(i, &spec, 0, &op, &err), 0);
+	/* The end arrives before the news from the disk. */
+	assert_true(sd_event_source_set_enabled(rig->on_store, SD_EVENT_OFF) >= 0);
 	guest_ends(i->id, KEEPER_EXIT_POWEROFF, SIGINT);
+	pass(50000);
+	assert_true(sd_event_source_set_enabled(rig->on_store, SD_EVENT_ON) >= 0);
 	assert_int_equal(ended(op).status, OP_FAILED);
 	AWAIT(i->state == INST_STOPPED);
 	assert_false(i->spec.protected);
