@@ -99,8 +99,10 @@ static void keep(int fd, const char *request, void *arg)
 		return;
 	frame_put_u32(number, k->code);
 	n = frame(text, FRAME_EXIT, number, 4);
-	n += frame(text + n, FRAME_STDOUT, "behind the end", 14);
 	put_slowly(fd, text, n, k->bytewise);
+	/* The client may have left by now. */
+	n = frame(text, FRAME_STDOUT, "behind the end", 14);
+	(void)!send(fd, text, n, MSG_NOSIGNAL);
 }
 
 struct outcome {
