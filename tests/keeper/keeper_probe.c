@@ -151,7 +151,8 @@ static void exited(void *userdata, const char *id, uint64_t boot, uint32_t statu
 {
 	struct probe *p = userdata;
 
-	if (p->id && strcmp(p->id, id) == 0 && p->boot == boot) {
+	/* An end between the request for the list and its answer is told twice. */
+	if (p->id && strcmp(p->id, id) == 0 && p->boot == boot && !p->is_ended) {
 		printf("%d %u\n", how, status);
 		p->is_ended = true;
 	}
