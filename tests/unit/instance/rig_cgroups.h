@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rig's cgroups: a list. These definitions win over those of cgroups/ when the test is linked.
+ */
+#pragma once
+
+#include "tests/unit/instance/rig_world.h"
+
+static inline void guest_ends(const char *id, enum keeper_exit how, uint32_t status);
+
+static inline struct rig_cgroup *cgroup_find(const char *id)
+{
+	for (size_t i = 0; i < rig->n_cgroups; i++)
+		if (str_eq(rig->cgroups[i].id, id))
+			return &rig->cgroups[i];
+	return NULL;
+}
+
+static inline struct rig_cgroup *cgroup_add(const char *tenant, const char *id)
+{
+	struct rig_cgroup *c = &rig->cgroups[rig->n_cgroups++];
+
+	assert_true(rig->n_cgroups <= GUESTS_MAX);
+	*c = (struct rig_cgroup){.fd = -1};
+	(void)str_copy(c->id, sizeof(c->id), id);
+	(void)str_copy(c->tenant, sizeof(c->tenant), tenant);
+	return c;
+}
+
+int cg_root_open(const char *path, const char *const *required, struct cg_root *ret,
+		 struct err *err)
+{
+	(void)path;
+	(void)required;
+	(void)err;
+	*ret = CG_ROOT_INIT;
+	ret->host.memory_recursiveprot = true;
+	return 0;
+}
+
+void cg_root_done(struct cg_root *r)
+{
+	*r = CG_ROOT_INIT;
+}
+
+bool cg_root_has(const struct cg_root *r, const char *controller)
+{
+	(void)r;
+	(void)controller;
+	return true;
+}
+
+int cg_root_recount(struct cg_root *r, struct err *err)
+{
+	(void)r;
+	(void)err;
+	return 0;
+}
+
+static inline void open_both(struct cg_instance *ret, const char *tenant_id, const char *id)
+{
+	*ret = CG_INSTANCE_INIT;
+	(void)str_copy(ret->id, sizeof(ret->id), id);
+	(void)str_copy(ret->tenant_id, sizeof(ret->tenant_id), tenant_id);
+	ret->fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	ret->guest = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (size_t i = 0; i < rig->n_cgroups; i++)
+		if (str_eq(rig->cgroups[i].id, id))
+			rig->cgroups[i].fd = ret->fd;
+}
+
+int cg_instance_create(struct cg_root *r, const struct cg_instance_spec *spec,
+		       struct cg_instance *ret, struct cg_limit_status *status, struct err *err)
+{
+	(void)r;
+	(void)status;
+	if (cgroup_find(spec->id) && rig->busy)
+		return err_set(err, EBUSY, "processes live there");
+	if (!cgroup_find(spec->id))
+		(void)cgroup_add(spec->tenant_id, spec->id);
+	open_both(ret, spec->tenant_id, spec->id);
+	return 0;
+}
+
+int cg_instance_open(const struct cg_root *r, const char *tenant_id, const char *id,
+		     struct cg_instance *ret, struct err *err)
+{
+	(void)r;
+	if (!cgroup_find(id))
+		return err_set(err, ENOENT, "no cgroup '%s'", id);
+	open_both(ret, tenant_id, id);
+	return 0;
+}
+
+void cg_instance_done(struct cg_instance *i)
+{
+	cleanup_close(&i->fd);
+	cleanup_close(&i->guest);
+	i->fd = i->guest = -1;
+}
+
+int cg_instance_apply(struct cg_root *r, const struct cg_instance *i, const struct cg_limits *l,
+		      unsigned flags, struct cg_limit_status *status, struct err *err)
+{
+	(void)r;
+	(void)i;
+	(void)l;
+	(void)flags;
+	(void)status;
+	(void)err;
+	return 0;
+}
+
+int cg_tenant_apply(struct cg_root *r, const char *tenant_id, const struct cg_limits *l,
+		    unsigned flags, struct cg_limit_status *status, struct err *err)
+{
+	(void)r;
+	(void)tenant_id;
+	(void)l;
+	(void)flags;
+	(void)status;
+	(void)err;
+	return 0;
+}
+
+int cg_instance_remove(struct cg_root *r, const char *tenant_id, const char *id, unsigned flags,
+		       int timeout_ms, struct err *err)
+{
+	struct rig_cgroup *c = cgroup_find(id);
+
+	(void)r;
+	(void)tenant_id;
+	if (timeout_ms > rig->timeout_ms)
+		rig->timeout_ms = timeout_ms;
+	if (!c)
+		return 0;
+	if (flags & CG_REMOVE_KILL)
+		guest_ends(id, KEEPER_EXIT_KILLED, SIGKILL);
+	if (rig->busy) {
+		rig->busy--;
+		return err_set(err, EBUSY, "processes live there");
+	}
+	*c = rig->cgroups[--rig->n_cgroups];
+	return 0;
+}
+
+int cg_walk(const struct cg_root *r,
+	    int (*visit)(void *arg, const struct cg_found *f, struct err *err), void *arg,
+	    struct err *err)
+{
+	(void)r;
+	for (size_t i = 0; i < rig->n_cgroups; i++) {
+		const struct cg_found f = {.tenant_id = rig->cgroups[i].tenant,
+					   .id = rig->cgroups[i].id,
+					   .valid = true,
+					   .populated = true};
+		int k = visit(arg, &f, err);
+
+		if (k < 0)
+			return k;
+	}
+	return 0;
+}
+
+int cg_session_walk(const struct cg_instance *i,
+		    int (*visit)(void *arg, const struct cg_session *s), void *arg, struct err *err)
+{
+	(void)i;
+	(void)visit;
+	(void)arg;
+	(void)err;
+	return 0;
+}
+
+int cg_session_create(const struct cg_instance *i, struct cg_session *ret, struct err *err)
+{
+	(void)i;
+	*ret = CG_SESSION_INIT;
+	return err_set(err, EOPNOTSUPP, "not here");
+}
+
+int cg_session_remove(const struct cg_instance *i, const struct cg_session *s, struct err *err)
+{
+	(void)i;
+	(void)s;
+	(void)err;
+	return 0;
+}
+
+void cg_session_done(struct cg_session *s)
+{
+	s->fd = -1;
+}
+
+int cg_kill(int dirfd, struct err *err)
+{
+	(void)err;
+	for (size_t i = 0; i < rig->n_cgroups; i++)
+		if (rig->cgroups[i].fd == dirfd)
+			guest_ends(rig->cgroups[i].id, KEEPER_EXIT_KILLED, SIGKILL);
+	return 0;
+}
+
+int cg_stats_reader_open(int dirfd, struct cg_stats_reader *ret, struct err *err)
+{
+	(void)dirfd;
+	(void)err;
+	*ret = CG_STATS_READER_INIT;
+	return 0;
+}
+
+void cg_stats_reader_done(struct cg_stats_reader *r)
+{
+	*r = CG_STATS_READER_INIT;
+}
+
+int cg_stats_read(const struct cg_stats_reader *r, struct cg_stats *ret, struct err *err)
+{
+	(void)r;
+	(void)err;
+	*ret = (struct cg_stats){0};
+	return 0;
+}
+
+int cg_devices_load(unsigned features, struct err *err)
+{
+	(void)features;
+	return err_set(err, EPERM, "not here");
+}
+
+int cg_devices_attach(int cgroup, int prog, struct err *err)
+{
+	(void)cgroup;
+	(void)prog;
+	return err_set(err, EPERM, "not here");
+}
+
+int cg_devices_is_attached(int cgroup, struct err *err)
+{
+	(void)cgroup;
+	(void)err;
+	return 0;
+}
+
+/* A detached mount needs privileges; a descriptor is a descriptor. */
+int open_tree(int dfd, const char *filename, unsigned flags)
+{
+	(void)filename;
+	(void)flags;
+	return fcntl(dfd, F_DUPFD_CLOEXEC, 3);
+}

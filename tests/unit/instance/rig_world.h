@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of the rig know of each other (rig.h). */
+#pragma once
+
+#include "tests/unit/base/util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <systemd/sd-event.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/path.h"
+#include "base/pidref.h"
+#include "base/str.h"
+#include "cgroups/devices.h"
+#include "cgroups/events.h"
+#include "config/host.h"
+#include "images/store.h"
+#include "runtime/instance/apply.h"
+#include "runtime/instance/manager.h"
+#include "runtime/instance/store.h"
+#include "runtime/keeper/proto.h"
+
+#define GUESTS_MAX 16
+#define DIGEST "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define PATIENCE_USEC (10 * UINT64_C(1000000))
+
+/* A guest as the keeper knows it. Its init is a child of the test that does nothing. */
+struct rig_guest {
+	char id[ID_TEXT];
+	uint64_t boot;
+	pid_t pid;
+	uint64_t start;
+	int pidfd;
+	bool ready;
+	enum keeper_exit how;
+	uint32_t status;
+};
+
+struct rig_cgroup {
+	char id[ID_TEXT], tenant[ID_TEXT];
+	int fd;
+};
+
+struct rig {
+	char dir[64], path[256];
+	sd_event *event;
+	struct spec_host host;
+	struct store *store;
+	sd_event_source *on_store;
+	struct inst_manager *m;
+	bool is_ready;
+	struct err not_ready;
+
+	/* The keeper. */
+	int listener, peer;
+	sd_event_source *on_listener, *on_peer;
+	struct msg *in, *out;
+	struct rig_guest guests[GUESTS_MAX];
+	size_t n_guests;
+	unsigned launches, signals, forgets, lists, adopts;
+	int last_signal;
+	bool holds_launches; /* launches are done, and not answered */
+	bool refuses_adoption;
+	/* A guest that ends while it is being listed, behind its own item. */
+	bool ends_while_listed;
+
+	/* Cgroups. */
+	struct rig_cgroup cgroups[GUESTS_MAX];
+	size_t n_cgroups;
+	unsigned busy;	/* so many removals find processes */
+	int timeout_ms; /* the longest wait that was asked for */
+};
+
+/* What the functions below work on. */
+static struct rig *rig;
