@@ -118,8 +118,9 @@ const char *inst_exit_name(enum keeper_exit how);
 /* True while a guest lives: running, ready or stopping. */
 bool inst_is_up(const struct inst *i);
 
-/* Usage now, from the kernel, at most a second old. -ENODATA when it does not run. */
-int inst_usage(struct inst *i, struct cg_stats *ret, struct err *err);
+/* Usage from the kernel, read anew where what was read last is older than 'max_age' microseconds
+ * (0: always). -ENODATA when it does not run. */
+int inst_usage(struct inst *i, uint64_t max_age, struct cg_stats *ret, struct err *err);
 /* Reads limits[] anew from the kernel; without a cgroup they are "not running", with the
  * configured values. */
 int inst_limits_refresh(struct inst *i, struct err *err);

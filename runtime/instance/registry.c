@@ -9,8 +9,6 @@
 #include "base/str.h"
 #include "runtime/instance/private.h"
 
-#define USAGE_MAX_AGE USEC_PER_SEC
-
 uint64_t now_usec(void)
 {
 	struct timespec ts;
@@ -341,7 +339,7 @@ void inst_timer_clear(struct inst *i)
 
 /* --- usage ----------------------------------------------------------------------------------- */
 
-int inst_usage(struct inst *i, struct cg_stats *ret, struct err *err)
+int inst_usage(struct inst *i, uint64_t max_age, struct cg_stats *ret, struct err *err)
 {
 	struct inst_private *p = i->p;
 	uint64_t now = now_usec();
@@ -349,7 +347,7 @@ int inst_usage(struct inst *i, struct cg_stats *ret, struct err *err)
 
 	if (!inst_is_up(i) || p->cg.fd < 0)
 		return err_set(err, ENODATA, "'%s' does not run", i->full_name);
-	if (p->stats_at && now - p->stats_at < USAGE_MAX_AGE) {
+	if (p->stats_at && now - p->stats_at < max_age) {
 		*ret = p->stats;
 		return 0;
 	}

@@ -439,7 +439,8 @@ fds() {
 	done
 	with --cgroup "$CGROUP/many" --base 3000000 --log-max 0 -- run -0 probe parallel 50 "$DIR/root" /init many
 	echo "# ${lines[-1]}" >&3
-	[ "$(probe list | wc -l)" = 51 ]
+	run -0 probe list
+	[ ${#lines[@]} = 51 ] || { echo "$output"; false; }
 	awk '/^Pss:|^Private_Dirty:/ { print "# with 51 guests: " $0 }' "/proc/$(keeper_pid)/smaps_rollup" >&3
 	echo 1 >"$CGROUP/many/cgroup.kill"
 	await sh -c "[ \$('$PROBE' '$SOCKET' list | grep -c how=3) = 50 ]"

@@ -103,7 +103,8 @@ static void done(void *userdata, struct keeper_reply *reply, const struct err *e
 	struct probe *p = userdata;
 
 	p->waiting--;
-	p->result = e ? -e->code : 0;
+	if (e)
+		p->result = -e->code;
 	if (e)
 		fprintf(stderr, "keeper_probe: %s (errno %d)\n", err_text(e), e->code);
 	else if (reply->pidfd >= 0)
