@@ -52,8 +52,14 @@ teardown_file() {
 	rm -rf "$DIR"
 }
 
+# What failed leaves the next test the guest that they share, and no other.
 teardown() {
-	[ -n "$BATS_TEST_COMPLETED" ] || tail -n 20 "$DIR/keeper.log" >&2
+	[ -z "$BATS_TEST_COMPLETED" ] || return 0
+	tail -n 20 "$DIR/keeper.log" >&2
+	local id boot
+	while read -r id boot _; do
+		[ "$id" = $A ] || end "$id" "$boot"
+	done < <(probe list) >&2
 }
 
 start_keeper() {
@@ -325,13 +331,14 @@ fds() {
 @test "a flood: the log stays capped, the keeper idle, others unharmed" {
 	mkdir -p "$DIR/flood"
 	with --log "$DIR/flood" --log-max 100000 -- launch b $B 1 2000000 /bin/yes
-	local before after slow
+	local before after slow most=30
+	[ "${VPS_TEST_MODE-}" != vm ] || most=100 # emulated
 	sleep 1
 	before=$(ticks)
 	sleep 3
 	after=$(ticks)
 	echo "# keeper: $((after - before)) of 300 ticks under flood" >&3
-	[ $((after - before)) -lt 30 ]
+	[ $((after - before)) -lt $most ]
 	# By find: console.log is not there for the moment of a rotation.
 	[ -z "$(find "$DIR/flood" -type f -size +100000c)" ]
 	[ "$(stat -c %s "$DIR/flood/console.log.1")" = 100000 ]
