@@ -4,12 +4,14 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
@@ -145,22 +147,45 @@ int sbx_process_reset(struct err *err)
 	return file_write_at(AT_FDCWD, "/proc/self/oom_score_adj", "0", err);
 }
 
+/* prlimit(2): without CAP_SYS_RESOURCE a hard limit only goes down. */
+static bool may_raise_limits(void)
+{
+	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct d[2] = {{0}};
+
+	return syscall(SYS_capget, &h, d) == 0 &&
+	       (d[CAP_TO_INDEX(CAP_SYS_RESOURCE)].effective & CAP_TO_MASK(CAP_SYS_RESOURCE)) != 0;
+}
+
+static int limit_err(struct err *err, unsigned what, const struct rlimit *want)
+{
+	int r = err_sys(err, "cannot set resource limit %u to %llu:%llu", what,
+			(unsigned long long)want->rlim_cur, (unsigned long long)want->rlim_max);
+
+	if (what == RLIMIT_NOFILE)
+		err_hint(err, "the sysctl fs.nr_open must be at least %llu",
+			 (unsigned long long)want->rlim_max);
+	return r;
+}
+
 int sbx_process_limits(const struct rlimit limits[RLIM_NLIMITS], struct err *err)
 {
+	const bool may_raise = may_raise_limits();
+
 	for (unsigned i = 0; i < RLIM_NLIMITS; i++) {
 		struct rlimit want = limits[i], have;
 
 		if (prlimit(0, (enum __rlimit_resource)i, &want, NULL) == 0)
 			continue;
-		if (errno != EPERM)
-			return err_sys(err, "cannot set resource limit %u", i);
+		if (errno != EPERM || may_raise)
+			return limit_err(err, i, &want);
 		if (prlimit(0, (enum __rlimit_resource)i, NULL, &have) < 0)
 			return err_sys(err, "cannot read resource limit %u", i);
 		want.rlim_max = have.rlim_max;
 		if (want.rlim_cur > want.rlim_max)
 			want.rlim_cur = want.rlim_max;
 		if (prlimit(0, (enum __rlimit_resource)i, &want, NULL) < 0)
-			return err_sys(err, "cannot set resource limit %u", i);
+			return limit_err(err, i, &want);
 	}
 	return 0;
 }

@@ -19,8 +19,8 @@ int sbx_close_others(int *keep, size_t n, struct err *err);
  * dumpable: a tracer would need CAP_SYS_PTRACE on the host, even after a user namespace is joined.
  */
 int sbx_process_reset(struct err *err);
-/* Sets all resource limits. Where the caller may not raise a hard limit (EPERM only), the highest
- * allowed value is set. */
+/* Sets all resource limits. A caller without CAP_SYS_RESOURCE (in a container, say) cannot raise a
+ * hard limit, and keeps a lower one; with it each limit is set as given, or the call fails. */
 int sbx_process_limits(const struct rlimit limits[RLIM_NLIMITS], struct err *err);
 /* Takes the given host ids, without supplementary groups, and keeps the capabilities in effect. */
 int sbx_process_identity(uid_t uid, gid_t gid, struct err *err);

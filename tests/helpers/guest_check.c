@@ -18,6 +18,7 @@
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -72,9 +73,54 @@ static void try_mount(const char *path)
 		breach("remount", path);
 }
 
+static bool is_readonly(const char *path)
+{
+	struct statvfs st;
+
+	return statvfs(path, &st) == 0 && (st.f_flag & ST_RDONLY) != 0;
+}
+
+static void try_writable(const char *path)
+{
+	struct mount_attr clear = {.attr_clr = MOUNT_ATTR_RDONLY};
+
+	if (!is_readonly(path))
+		return;
+	(void)mount_setattr(AT_FDCWD, path, 0, &clear, sizeof(clear));
+	if (!is_readonly(path))
+		breach("mount_setattr", path);
+	if (mount(path, "/tmp/target", NULL, MS_BIND, NULL) < 0)
+		return;
+	(void)mount_setattr(AT_FDCWD, "/tmp/target", 0, &clear, sizeof(clear));
+	if (!is_readonly("/tmp/target"))
+		breach("bind, mount_setattr", path);
+	umount2("/tmp/target", MNT_DETACH);
+}
+
+/* A copy without what is mounted below it would show what the masks hide. */
+static void check_copies(void)
+{
+	static const char *const trees[] = {"/", "/proc", "/sys", "/dev"};
+
+	for (size_t i = 0; i < sizeof(trees) / sizeof(trees[0]); i++) {
+		char options[64];
+		int fd = open_tree(AT_FDCWD, trees[i], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+		if (fd >= 0)
+			breach("open_tree", trees[i]);
+		if (mount(trees[i], "/tmp/target", NULL, MS_BIND, NULL) == 0)
+			breach("bind", trees[i]);
+		snprintf(options, sizeof(options), "lowerdir=%s:/tmp", trees[i]);
+		if (mount("none", "/tmp/target", "overlay", 0, options) == 0)
+			breach("overlay", trees[i]);
+	}
+}
+
 static void check_mounts(void)
 {
 	mkdir("/tmp/target", 0755);
+	check_copies();
+	each_mount(try_writable);
 	if (each_mount(try_mount) < 30)
 		breach("too few mounts in", "/proc/self/mountinfo");
 	if (unshare(CLONE_NEWNS) < 0)
@@ -82,6 +128,8 @@ static void check_mounts(void)
 	each_mount(try_mount);
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
 		breach("unshare", "user and mounts");
+	check_copies();
+	each_mount(try_writable);
 	each_mount(try_mount);
 }
 
