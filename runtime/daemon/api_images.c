@@ -110,13 +110,14 @@ static void on_import_ended(void *arg, struct op *op)
 {
 	struct upload *u = arg;
 	u->watch = NULL;
-	u->job = NULL;
 	u->ended = true;
 	u->refused = true;
 	u->ok = op->status == OP_DONE;
 	u->err = op->err;
 	u->result = op->result ? json_incref(op->result) : json_object();
+	/* A job that outlives its operation reads no more. */
 	close_input(u);
+	u->job = NULL;
 	if (u->body_done)
 		answer_upload(u);
 	else

@@ -29,15 +29,20 @@ struct image_flow {
 	bool has_range;
 };
 
-static void flow_free(struct image_flow *f)
+static void flow_unlink(struct image_flow *f)
 {
 	struct image_flow **at = &f->manager->image_flows;
 
-	op_release(f->op);
 	while (*at && *at != f)
 		at = &(*at)->next;
 	if (*at)
 		*at = f->next;
+}
+
+static void flow_free(struct image_flow *f)
+{
+	flow_unlink(f);
+	op_release(f->op);
 	/* The first range is the jobs' own. */
 	if (f->has_range && f->range > 0)
 		alloc_ranges_release(f->manager->ranges, f->range);
@@ -64,6 +69,32 @@ static struct image_flow *flow_new(struct inst_manager *m, enum op_kind kind, co
 	/* It ends early when its row cannot be written; the flow still needs it. */
 	op_hold(f->op);
 	return f;
+}
+
+static void flow_link(struct image_flow *f)
+{
+	f->next = f->manager->image_flows;
+	f->manager->image_flows = f;
+}
+
+/* Refuses a name that another flow works on. */
+static int check_name(const struct inst_manager *m, const char *name, const struct image_flow *by,
+		      struct err *err)
+{
+	for (const struct image_flow *f = m->image_flows; f; f = f->next)
+		if (f != by && str_eq(f->name, name))
+			return err_set(err, EBUSY, "operation %s (%s %s) is under way", f->op->id,
+				       op_kind_name(f->op->kind), name);
+	return 0;
+}
+
+static unsigned count_users(const struct inst_manager *m, const char *digest)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < m->n_insts; i++)
+		n += str_eq(m->insts[i]->digest, digest);
+	return n;
 }
 
 /* --- files that nobody names ----------------------------------------------------------------- */
@@ -126,20 +157,25 @@ static bool is_being_removed(const struct inst_manager *m, const char *digest)
 	return false;
 }
 
+/* An instance, a name, or a name that is about to be written by another flow or may come back
+ * because its deletion is not durable yet. */
+static bool is_wanted(const struct inst_manager *m, const char *digest, const struct image_flow *by)
+{
+	if (catalog_image_by_digest(&m->catalog, digest) || count_users(m, digest) > 0)
+		return true;
+	for (const struct image_flow *f = m->image_flows; f; f = f->next)
+		if (f != by && f->image && str_eq(f->image->digest, digest))
+			return true;
+	return false;
+}
+
 /* What an import that was not written down has left in the pool. */
 static void drop_unnamed(struct inst_manager *m, const char *digest, const struct image_flow *by)
 {
 	struct err err = ERR_INIT;
 
-	if (catalog_image_by_digest(&m->catalog, digest) || is_being_removed(m, digest))
+	if (is_wanted(m, digest, by) || is_being_removed(m, digest))
 		return;
-	for (size_t i = 0; i < m->n_insts; i++)
-		if (str_eq(m->insts[i]->digest, digest))
-			return;
-	/* Another import of the same is about to be written. */
-	for (const struct image_flow *f = m->image_flows; f; f = f->next)
-		if (f != by && f->image && str_eq(f->image->digest, digest))
-			return;
 	log_info("removing image %.12s, which has no name", digest);
 	if (remove_files(m, digest, NULL, &err) < 0)
 		log_error("cannot remove image %.12s: %s", digest, err_text(&err));
@@ -188,6 +224,19 @@ static void fail(struct image_flow *f, const char *code, const struct err *err)
 	flow_free(f);
 }
 
+/* The names whose files were not in the pool have them again. */
+static void note_files(struct inst_manager *m, const struct img_manifest *manifest)
+{
+	for (size_t i = 0; i < m->catalog.n_images; i++) {
+		struct inst_image *image = m->catalog.images[i];
+
+		if (!image->is_missing || !str_eq(image->digest, manifest->digest))
+			continue;
+		image->manifest = *manifest;
+		image->is_missing = false;
+	}
+}
+
 static int read_image(struct image_flow *f, json_t *result, struct err *err)
 {
 	const char *digest = json_string_value(json_object_get(result, "digest"));
@@ -209,6 +258,13 @@ static int read_image(struct image_flow *f, json_t *result, struct err *err)
 	r = img_store_manifest(m->images, digest, &f->image->manifest, err);
 	if (r < 0)
 		return r;
+	note_files(m, &f->image->manifest);
+	/* Its deletion may still fail. */
+	r = check_name(m, f->name, f, err);
+	if (r < 0) {
+		drop_unnamed(m, digest, f);
+		return r;
+	}
 	known = catalog_image(&m->catalog, f->name);
 	if (known && !str_eq(known->digest, digest)) {
 		drop_unnamed(m, digest, f);
@@ -216,8 +272,7 @@ static int read_image(struct image_flow *f, json_t *result, struct err *err)
 			      f->name, known->digest);
 		return err_hint(err, "delete it first, or import under another name");
 	}
-	for (size_t i = 0; i < m->n_insts; i++)
-		f->image->instances += str_eq(m->insts[i]->digest, digest);
+	f->image->instances = count_users(m, digest);
 	return known ? 1 : 0;
 }
 
@@ -266,8 +321,18 @@ static void on_flow_begun(void *arg, const struct err *err)
 	op_committed(op, err);
 }
 
-/* The job runs while its operation is being written: an operation that could not be written has
- * ended by then, and the image is just there. */
+/* Nobody waits for the job of an operation that could not be written: it gives back its name and
+ * its turn. In any other case it has ended before its operation. */
+static void on_flow_ended(void *arg, struct op *op)
+{
+	(void)op;
+	job_cancel(arg);
+	job_release(arg);
+}
+
+/* The job runs while its operation is being written: when it was quicker, the operation has ended
+ * and the image is just there. The caller may ask the job for its stdin until the operation has
+ * ended, which is later than the end of the job. */
 static int begin(struct image_flow *f, const struct job_spec *job, struct err *err)
 {
 	struct inst_manager *m = f->manager;
@@ -281,11 +346,18 @@ static int begin(struct image_flow *f, const struct job_spec *job, struct err *e
 		flow_free(f);
 		return r;
 	}
-	f->next = m->image_flows;
-	m->image_flows = f;
+	flow_link(f);
 	r = job_start(m->jobs, job, &f->job, err);
-	if (r < 0)
+	if (r < 0) {
 		fail(f, NULL, err);
+		return r;
+	}
+	job_hold(f->job);
+	r = op_watch(f->op, OP_WHEN_ENDED, on_flow_ended, f->job, NULL, err);
+	if (r < 0) {
+		job_release(f->job);
+		job_cancel(f->job);
+	}
 	return r;
 }
 
@@ -300,10 +372,11 @@ static int check_new(const struct inst_manager *m, const char *name, struct err 
 		(void)err_set(err, EINVAL, "'%s' is no name for an image", name ? name : "");
 		return err_hint(err, "use 1 to 63 of a-z, 0-9, '-' and '.'");
 	}
-	for (const struct image_flow *f = m->image_flows; f; f = f->next, n++)
-		if (str_eq(f->name, name))
-			return err_set(err, EBUSY, "operation %s (%s %s) is under way", f->op->id,
-				       op_kind_name(f->op->kind), name);
+	r = check_name(m, name, NULL, err);
+	if (r < 0)
+		return r;
+	for (const struct image_flow *f = m->image_flows; f; f = f->next)
+		n += f->op->kind != OP_IMAGE_DELETE;
 	if (n >= FLOWS_MAX) {
 		(void)err_set(err, EBUSY, "%u images are being imported or built already", n);
 		return err_hint(err, "wait for the end of one (vps op ls)");
@@ -332,12 +405,6 @@ static int take_range(struct image_flow *f, char base[NUM_TEXT], struct err *err
 	}
 	f->has_range = true;
 	return str_fmt(base, NUM_TEXT, "%u", alloc_ranges_base(m->ranges, f->range));
-}
-
-static void on_import_ended(void *arg, struct op *op)
-{
-	(void)op;
-	job_release(arg);
 }
 
 int inst_image_import(struct inst_manager *m, const char *name, const char *expect_digest,
@@ -379,19 +446,9 @@ int inst_image_import(struct inst_manager *m, const char *name, const char *expe
 	job.arg = f;
 	*ret = f->op;
 	r = begin(f, &job, err);
-	if (r < 0)
-		return r;
-	/* The caller may ask the job for its stdin until the operation has ended, which is later
-	 * than the end of the job. */
-	job_hold(f->job);
-	r = op_watch(f->op, OP_WHEN_ENDED, on_import_ended, f->job, NULL, err);
-	if (r < 0) {
-		job_release(f->job);
-		job_cancel(f->job);
-		return r;
-	}
-	*ret_job = f->job;
-	return 0;
+	if (r >= 0)
+		*ret_job = f->job;
+	return r;
 }
 
 int inst_image_build(struct inst_manager *m, const char *name, const char *release, struct op **ret,
@@ -443,6 +500,7 @@ static void on_name_dropped(void *arg, const struct err *err)
 {
 	struct image_flow *f = arg;
 	struct inst_manager *m = f->manager;
+	const char *digest = f->image->digest;
 	struct err why = ERR_INIT;
 
 	if (m->is_closing) {
@@ -451,17 +509,19 @@ static void on_name_dropped(void *arg, const struct err *err)
 	}
 	op_committed(f->op, err);
 	if (err) {
+		f->image->instances = count_users(m, f->image->digest);
 		if (catalog_add_image(&m->catalog, f->image, &why) >= 0)
 			f->image = NULL;
 		flow_free(f);
 		return;
 	}
-	/* Another name may stand for the same files. */
-	if (catalog_image_by_digest(&m->catalog, f->image->digest)) {
+	flow_unlink(f);
+	/* Another name may stand for the same files, or be about to. */
+	if (is_wanted(m, digest, f) || is_being_removed(m, digest)) {
 		on_image_removed(f, NULL, NULL, NULL);
 		return;
 	}
-	if (remove_files(m, f->image->digest, f, &why) < 0)
+	if (remove_files(m, digest, f, &why) < 0)
 		on_image_removed(f, NULL, &why, NULL);
 }
 
@@ -509,6 +569,7 @@ int inst_image_delete(struct inst_manager *m, const char *name, struct op **ret,
 	*f->image = *image;
 	catalog_drop_image(&m->catalog, image);
 	*ret = f->op;
+	flow_link(f);
 	t = store_txn_new(m->store);
 	db_drop_image(t, name);
 	db_add_op(t, f->op);

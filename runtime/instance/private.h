@@ -153,7 +153,7 @@ struct inst_manager {
 	inst_event_fn on_event;
 	void *on_event_arg;
 	uint64_t session_serial;
-	struct image_flow *image_flows; /* imports and builds under way */
+	struct image_flow *image_flows; /* imports, builds, deletions not durable yet */
 	struct image_removal *removals;
 	bool keeps_strays; /* the pool is of another database: nothing unknown is removed */
 	size_t n_starting; /* starts of the queue that are under way */

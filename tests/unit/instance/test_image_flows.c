@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Imports side by side. */
+/* Images that come and go side by side. */
 #include "tests/unit/instance/rig.h"
 
 #define OTHER "ff112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
@@ -83,12 +83,178 @@ static void test_uploads_do_not_block(void **state)
 	is_sound();
 }
 
+/* What is committed is told later. */
+static void hold_commits(bool held)
+{
+	assert_true(sd_event_source_set_enabled(rig->on_store, held ? SD_EVENT_OFF : SD_EVENT_ON) >=
+		    0);
+}
+
+static struct op *image_delete_begin(const char *name)
+{
+	struct err err = ERR_INIT;
+	struct op *op = NULL;
+
+	if (inst_image_delete(rig->m, name, &op, &err) < 0)
+		fail_msg("%s", err_text(&err));
+	return op;
+}
+
+static void has_files(const char *name)
+{
+	const struct inst_image *image = catalog_image(inst_catalog(rig->m), name);
+	char path[128];
+
+	assert_non_null(image);
+	(void)str_fmt(path, sizeof(path), "pool/images/%s", image->digest);
+	assert_true(rig_has(path));
+}
+
+/* Names of the same files come and go: as long as one stands, so do the files. */
+static void test_import_while_deleted(void **state)
+{
+	struct job *j = NULL;
+	struct op *import = import_begin("two", &j), *delete;
+
+	(void)state;
+	pass(50000);
+	hold_commits(true);
+	delete = image_delete_begin("img");
+	feed(j, DIGEST);
+	AWAIT(rig_number("SELECT count(*) FROM images WHERE name = 'two'") == 1);
+	hold_commits(false);
+	assert_int_equal(ended(delete).status, OP_DONE);
+	assert_int_equal(ended(import).status, OP_DONE);
+	is_sound();
+	pass(100000);
+	has_files("two");
+	assert_null(catalog_image(inst_catalog(rig->m), "img"));
+	/* The last one takes them along. */
+	assert_int_equal(ended(image_delete_begin("two")).status, OP_DONE);
+	assert_false(rig_has("pool/images/" DIGEST));
+}
+
+static void test_deletion_not_written(void **state)
+{
+	struct job *j = NULL;
+	struct op *import = import_begin("two", &j), *delete;
+
+	(void)state;
+	feed(j, DIGEST);
+	assert_int_equal(ended(import).status, OP_DONE);
+	commits_fail("DELETE ON images", "OLD.name = 'two'");
+	import = image_delete_begin("img");
+	delete = image_delete_begin("two");
+	assert_int_equal(ended(import).status, OP_DONE);
+	assert_int_equal(ended(delete).status, OP_FAILED);
+	commits_work();
+	is_sound();
+	pass(100000);
+	has_files("two");
+}
+
+/* The name of a deletion that is not durable is still taken. */
+static void test_other_content_while_deleted(void **state)
+{
+	struct job *j = NULL;
+	struct op *import = import_begin("img", &j), *delete, end;
+
+	(void)state;
+	pass(50000);
+	commits_fail("DELETE ON images", "1");
+	hold_commits(true);
+	delete = image_delete_begin("img");
+	feed(j, OTHER);
+	pass(300000);
+	hold_commits(false);
+	assert_int_equal(ended(delete).status, OP_FAILED);
+	end = ended(import);
+	assert_int_equal(end.status, OP_FAILED);
+	assert_non_null(strstr(err_text(&end.err), "image-delete img"));
+	commits_work();
+	is_sound();
+	has_files("img");
+	assert_int_equal(rig_number("SELECT count(*) FROM images WHERE digest = '" DIGEST "'"), 1);
+	AWAIT(!rig_has("pool/images/" OTHER));
+}
+
+static bool can_import(const char *name, struct op **ret, struct job **ret_job)
+{
+	return inst_image_import(rig->m, name, NULL, 0, ret, ret_job, NULL) >= 0;
+}
+
+/* However long the client goes on sending, what could not be written gives back its name and its
+ * turn. */
+static void test_import_not_written(void **state)
+{
+	struct job *jobs[INST_JOBS_LONG_MAX], *j = NULL;
+	struct op *ops[INST_JOBS_LONG_MAX], *op = NULL;
+	char name[8];
+
+	(void)state;
+	commits_fail("INSERT ON operations", "1");
+	for (size_t i = 0; i < INST_JOBS_LONG_MAX; i++) {
+		(void)str_fmt(name, sizeof(name), "n%zu", i);
+		ops[i] = import_begin(name, &jobs[i]);
+	}
+	for (size_t i = 0; i < INST_JOBS_LONG_MAX; i++)
+		assert_int_equal(ended(ops[i]).status, OP_FAILED);
+	commits_work();
+	AWAIT(can_import("n0", &op, &j));
+	feed(j, OTHER);
+	assert_int_equal(ended(op).status, OP_DONE);
+	has_files("n0");
+}
+
+static void test_build_not_written(void **state)
+{
+	struct err err = ERR_INIT;
+	struct op *op = NULL;
+	struct job *j = NULL;
+
+	(void)state;
+	rig_put("hold-build", "", 0600);
+	commits_fail("INSERT ON operations", "1");
+	assert_int_equal(inst_image_build(rig->m, "one", "debian-12", &op, &err), 0);
+	assert_int_equal(ended(op).status, OP_FAILED);
+	commits_work();
+	AWAIT(can_import("one", &op, &j));
+	feed(j, OTHER);
+	assert_int_equal(ended(op).status, OP_DONE);
+}
+
+/* The files of an image were lost: the same archive again brings them back, for all its names. */
+static void test_import_of_missing(void **state)
+{
+	struct job *j = NULL;
+	struct err err = ERR_INIT;
+	struct op *op;
+
+	(void)state;
+	vpsd_down();
+	rig_unput("pool/images/" DIGEST "/image.json");
+	vpsd_up();
+	assert_true(catalog_image(inst_catalog(rig->m), "img")->is_missing);
+	assert_null(create_begin("a", true, &err));
+	op = import_begin("img", &j);
+	feed(j, DIGEST);
+	assert_int_equal(ended(op).status, OP_DONE);
+	assert_false(catalog_image(inst_catalog(rig->m), "img")->is_missing);
+	(void)create("a");
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_side_by_side),
 		T(test_uploads_do_not_block),
+		T(test_import_while_deleted),
+		T(test_deletion_not_written),
+		T(test_other_content_while_deleted),
+		T(test_import_not_written),
+		T(test_build_not_written),
+		T(test_import_of_missing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
