@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Running jobs. A job dies with vpsd (parent death signal): what it was doing is then undone by
- * recovery, and two of them never work on one instance. Its end is watched by a pidfd, so no signal
- * handling of the program is involved.
+ * recovery. A signal is not the end, though: a job in a long system call ends when that returns. So
+ * each job holds a descriptor of the pool's lock from its fork on, and the next vpsd begins when
+ * the lock is free. The end of a job is watched by a pidfd, so no signal handling of the program is
+ * involved.
  */
 #include "runtime/instance/job.h"
 
@@ -11,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -18,12 +21,14 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/path.h"
 #include "base/str.h"
 #include "runtime/jobs/job.h"
 
 #define STDERR_TAIL 2048u
 #define KILL_AFTER_USEC (10 * UINT64_C(1000000))
 #define STDIN_PIPE_SIZE (1024 * 1024)
+#define LOCK_FD 3 /* of a job: behind the standard ones */
 
 enum job_state {
 	JOB_WAITING,
@@ -55,6 +60,7 @@ struct job {
 struct job_pool {
 	sd_event *event;
 	char *path;
+	int lock; /* what jobs inherit; -1 = not claimed */
 	struct job *first, *last;
 	unsigned n_running; /* without the immediate and the long ones */
 	unsigned n_long;
@@ -140,12 +146,15 @@ static void job_signal(const struct job *j, int signo)
 static _Noreturn void job_child(const struct job *j, const char *path, int in, int out, int errs,
 				pid_t parent)
 {
+	int lock = j->pool->lock;
 	static char *const env[] = {(char *)(uintptr_t) "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
 				    (char *)(uintptr_t) "LC_ALL=C.UTF-8",
 				    (char *)(uintptr_t) "HOME=/root", NULL};
 	sigset_t none;
 
-	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	/* The long ones tidy up what is outside tmp/ (mmdebstrap's mounts); nobody waits for the
+	 * others to notice. */
+	(void)prctl(PR_SET_PDEATHSIG, j->spec.flags & JOB_LONG ? SIGTERM : SIGKILL);
 	if (getppid() != parent)
 		_exit(1);
 	for (int s = 1; s < NSIG; s++)
@@ -156,7 +165,9 @@ static _Noreturn void job_child(const struct job *j, const char *path, int in, i
 	/* The three are above 2, see spawn(). */
 	if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(errs, 2) < 0 || chdir("/") < 0)
 		_exit(1);
-	(void)close_range(3, ~0u, 0);
+	if (lock >= 0 && (lock == LOCK_FD ? fcntl(lock, F_SETFD, 0) : dup2(lock, LOCK_FD)) < 0)
+		_exit(1);
+	(void)close_range(lock >= 0 ? LOCK_FD + 1 : LOCK_FD, ~0u, 0);
 	execve(path, j->argv, env);
 	_exit(127);
 }
@@ -559,6 +570,7 @@ int job_pool_new(sd_event *event, const char *path, struct job_pool **ret, struc
 
 	if (!p)
 		return err_set(err, ENOMEM, "cannot make a pool of jobs: out of memory");
+	p->lock = -1;
 	p->event = sd_event_ref(event);
 	p->path = strdup(path);
 	r = p->path ? sd_event_add_defer(event, &p->on_turn, on_turn, p) : -ENOMEM;
@@ -572,12 +584,31 @@ int job_pool_new(sd_event *event, const char *path, struct job_pool **ret, struc
 	return 0;
 }
 
+int job_pool_claim(struct job_pool *p, int dirfd, struct err *err)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (p->lock >= 0)
+		return 0;
+	/* Of its own, and not the caller's: a lock is of the open file, not of the directory. */
+	fd = path_open_beneath(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, err);
+	if (fd < 0)
+		return fd;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK
+			       ? err_set(err, EAGAIN, "somebody else works in the pool")
+			       : err_sys(err, "cannot lock the pool");
+	p->lock = take_fd(&fd);
+	return 0;
+}
+
 void job_pool_free(struct job_pool *p)
 {
 	if (!p)
 		return;
 	while (p->first)
 		job_abandon(p->first);
+	cleanup_close(&p->lock);
 	drop_source(&p->on_turn);
 	sd_event_unref(p->event);
 	free(p->path);

@@ -67,6 +67,12 @@ struct job_spec {
 
 /* 'path' is the vps-job program. */
 int job_pool_new(sd_event *event, const char *path, struct job_pool **ret, struct err *err);
+/* Locks the pool's directory (flock(2)) for this vpsd and all jobs that it starts from now on: the
+ * lock is free when the last of them is gone, whatever became of vpsd. -EAGAIN while somebody else
+ * has it: jobs of an earlier vpsd, which may still make or remove files there. Until it is claimed,
+ * nothing of the pool may be judged, and no job may work in it. Success when it has been claimed.
+ */
+int job_pool_claim(struct job_pool *p, int dirfd, struct err *err);
 /* Kills what runs (SIGKILL); their done() is not called. */
 void job_pool_free(struct job_pool *p);
 /* done() is never called from within. ret_job may be NULL. */

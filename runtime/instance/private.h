@@ -144,6 +144,8 @@ struct inst_manager {
 	struct spec_support support[SUPPORT_MAX];
 	struct keeper_link keeper;
 	struct recover_collect *collect; /* a listing under way */
+	sd_event_source *claim_timer;	 /* waits for jobs of an earlier vpsd */
+	uint64_t claim_until;		 /* usec; 0 = none were met */
 	struct stray *strays;
 	sd_event_source *stray_timer;
 	uint64_t stray_delay, stray_until; /* usec */

@@ -22,6 +22,9 @@
 
 #define REMOVE_LIMIT (3600 * USEC_PER_SEC)
 #define STATE_MAX 1024
+/* Jobs of an earlier vpsd end within one system call, a cancelled build within seconds. */
+#define CLAIM_AGAIN (20 * USEC_PER_MSEC)
+#define CLAIM_LIMIT (120 * USEC_PER_SEC)
 
 struct found_cgroup {
 	char tenant_id[ID_TEXT];
@@ -52,6 +55,7 @@ void recover_drop(struct inst_manager *m)
 {
 	struct recover_collect *c = m->collect;
 
+	m->claim_timer = sd_event_source_disable_unref(m->claim_timer);
 	if (!c)
 		return;
 	m->collect = NULL;
@@ -702,11 +706,56 @@ static void on_listed(void *userdata, struct keeper_reply *reply, const struct e
 	inst_queue_next(m);
 }
 
+static int on_claim_time(sd_event_source *s, uint64_t usec, void *arg)
+{
+	struct inst_manager *m = arg;
+
+	(void)s;
+	(void)usec;
+	m->claim_timer = sd_event_source_disable_unref(m->claim_timer);
+	manager_start_step(m, NULL);
+	return 0;
+}
+
+/*
+ * The jobs of an earlier vpsd may outlive it for a moment: what they make or remove meanwhile would
+ * be judged too early. False: not yet, or not at all.
+ */
+static bool claim_jobs(struct inst_manager *m)
+{
+	struct err err = ERR_INIT;
+	int r = job_pool_claim(m->jobs, img_store_fd(m->images), &err);
+
+	if (r >= 0)
+		return true;
+	if (!m->claim_until) {
+		m->claim_until = now_usec() + CLAIM_LIMIT;
+		if (r == -EAGAIN)
+			log_info("waiting for jobs of an earlier vpsd to end");
+	}
+	if (r == -EAGAIN && now_usec() < m->claim_until) {
+		r = sd_event_add_time_relative(m->event, &m->claim_timer, CLOCK_MONOTONIC,
+					       CLAIM_AGAIN, 0, on_claim_time, m);
+		if (r >= 0)
+			return false;
+		(void)err_set_errno(&err, -r, "cannot wait for jobs of an earlier vpsd");
+	} else if (r == -EAGAIN) {
+		(void)err_set(
+			&err, EBUSY,
+			"jobs of an earlier vpsd, or another vpsd, still work in the pool '%s'",
+			m->host->pool);
+		(void)err_hint(&err,
+			       "see which vps-job is there, and why its disk does not answer");
+	}
+	manager_start_step(m, &err);
+	return false;
+}
+
 void recover_start(struct inst_manager *m)
 {
 	struct err err = ERR_INIT;
 
-	if (m->collect)
+	if (m->collect || m->claim_timer || !claim_jobs(m))
 		return;
 	m->collect = calloc(1, sizeof(*m->collect));
 	if (!m->collect) {

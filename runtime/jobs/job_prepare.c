@@ -148,6 +148,9 @@ static int prepare(const struct img_store *store, const struct options *o,
 	cleanup_close(&dir);
 	if (r == 0 && syncfs(work) < 0)
 		r = err_sys(err, "cannot write the instance to disk");
+	/* That took its time: who cancelled meanwhile expects no directory. */
+	if (r == 0)
+		r = job_check(err);
 	if (r == 0 && renameat2(tmp, inner, instances, o->id, RENAME_NOREPLACE) < 0)
 		r = err_sys(err, "cannot publish the directory of the instance");
 	if (r == 0 && fsync(instances) < 0)

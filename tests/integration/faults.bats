@@ -105,6 +105,29 @@ walk() {
 	walk delete 7 vps delete --force --yes t/f
 }
 
+# The job is in a long system call when vpsd dies: it publishes nothing behind the back of the next one.
+@test "a creation whose job sits in syncfs" {
+	local tracer client vpsd
+	prepare none
+	vpsd=$(vpsd_pid)
+	strace -f -qq -p "$vpsd" -o "$T/trace" -e trace=syncfs -e inject=syncfs:delay_enter=3s 2>/dev/null 3>&- &
+	tracer=$!
+	await 10 is_traced "$vpsd"
+	vps create t/f --plan tiny --image busybox >"$T/op.out" 2>&1 3>&- &
+	client=$!
+	await 10 grep -q syncfs "$T/trace"
+	kill_vpsd KILL
+	ended_with "$client" 1
+	start_vpsd
+	run vps info t/f
+	[ "$status" -ne 0 ]
+	kill -INT "$tracer" 2>/dev/null || true
+	wait "$tracer" || true
+	# Longer than the call takes.
+	sleep 4
+	sound
+}
+
 @test "nothing is left" {
 	prepare none
 	sound

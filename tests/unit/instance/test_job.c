@@ -7,12 +7,15 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/str.h"
 #include "runtime/instance/job.h"
 #include "runtime/jobs/job.h"
@@ -307,6 +310,63 @@ static void test_turns(void **state)
 	assert_int_equal(s.err.code, 0);
 }
 
+/* A vpsd that is killed while its job, which does not care for SIGTERM, works in the pool. */
+static void die_with_job(int dirfd, const char *script, unsigned flags)
+{
+	struct fixture f = {0};
+	const char *const argv[] = {"-c", script, NULL};
+	const struct job_spec spec = {.argv = argv, .flags = flags};
+
+	if (sd_event_new(&f.event) < 0 || job_pool_new(f.event, "/bin/sh", &f.pool, NULL) < 0 ||
+	    job_pool_claim(f.pool, dirfd, NULL) < 0 || job_start(f.pool, &spec, NULL, NULL) < 0)
+		_exit(1);
+	while (faccessat(dirfd, "up", F_OK, 0) < 0)
+		if (sd_event_run(f.event, 10000) < 0)
+			_exit(1);
+	(void)raise(SIGKILL);
+	_exit(1);
+}
+
+/* The next vpsd has the pool when the last job of the one before is gone, and not earlier. */
+static void test_claim(void **state)
+{
+	static const struct {
+		unsigned flags;
+		bool outlives;
+	} rows[] = {{JOB_LONG, true}, {0, false}};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < 2; i++) {
+		char dir[] = "/tmp/claim.XXXXXX", script[200];
+		_cleanup_close_ int dirfd = -1;
+		struct err err = ERR_INIT;
+		int status, turns = 0;
+		pid_t pid;
+
+		assert_non_null(mkdtemp(dir));
+		dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_true(str_fmt(script, sizeof(script), "trap '' TERM; : >%s/up; exec sleep %d",
+				    dir, rows[i].outlives ? 1 : 60) >= 0);
+		pid = fork();
+		assert_true(pid >= 0);
+		if (pid == 0)
+			die_with_job(dirfd, script, rows[i].flags);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status));
+		if (rows[i].outlives)
+			assert_int_equal(job_pool_claim(f->pool, dirfd, &err), -EAGAIN);
+		while (job_pool_claim(f->pool, dirfd, &err) < 0 && turns++ < 500)
+			(void)usleep(10000);
+		assert_true(turns < 500);
+		/* Once is enough; and it is ours until the pool is freed. */
+		assert_int_equal(job_pool_claim(f->pool, dirfd, &err), 0);
+		job_pool_free(f->pool);
+		assert_int_equal(job_pool_new(f->event, "/bin/sh", &f->pool, NULL), 0);
+		(void)unlinkat(dirfd, "up", 0);
+		assert_int_equal(rmdir(dir), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -319,6 +379,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stdin_closed_while_waiting, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_raw, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_turns, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_claim, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
