@@ -164,6 +164,35 @@ static const struct json_row host_rows[] = {
 const struct json_table spec_host_table =
 	JSON_TABLE("a host document", struct spec_host, host_rows);
 
+/* The one socket is the API's, which is as good as root: an entry that asks for less, or for one
+ * more group, must never be taken for it. Neither can be tolerated. */
+static int check_unix(const struct spec_host *h, size_t i, const struct json_where *w)
+{
+	const struct spec_listen *l = &h->listen.items[i];
+	size_t first = 0;
+	char key[48];
+	int bad = 0;
+
+	while (!h->listen.items[first].unix_path)
+		first++;
+	if (l->serve != SPEC_SERVE_API) {
+		(void)snprintf(key, sizeof(key), "listen[%zu].serve", i);
+		bad = problems_add(w, key, NULL,
+				   "\"%s\" cannot be served: vpsd " VPS_VERSION
+				   " serves the API only; leave the entry out",
+				   serve_names[l->serve]);
+	}
+	if (first != i) {
+		(void)snprintf(key, sizeof(key), "listen[%zu].unix", i);
+		bad = problems_add(w, key, NULL,
+				   "\"%s\" cannot be served: vpsd " VPS_VERSION
+				   " listens on one unix socket, that of listen[%zu]; leave the "
+				   "entry out",
+				   l->unix_path, first);
+	}
+	return bad;
+}
+
 static int check_listen(const struct spec_host *h, size_t i, const struct json_where *w)
 {
 	const struct spec_listen *l = &h->listen.items[i];
@@ -179,7 +208,9 @@ static int check_listen(const struct spec_host *h, size_t i, const struct json_w
 				    "only a unix socket has a group; leave \"group\" out");
 	if (l->tls.cert && !l->tcp)
 		return problems_add(w, key, NULL, "only a tcp listener has tls; leave \"tls\" out");
-	if (!l->tcp || spec_host_tolerates(h, "listen.tcp"))
+	if (l->unix_path)
+		return check_unix(h, i, w);
+	if (spec_host_tolerates(h, "listen.tcp"))
 		return 0;
 	(void)snprintf(key, sizeof(key), "listen[%zu].tcp", i);
 	return problems_add(w, key, NULL,
@@ -253,6 +284,10 @@ static int check(const struct spec_host *h, const struct json_where *w)
 	for (size_t i = 0; i < h->listen.n; i++)
 		if (check_listen(h, i, w) < 0)
 			bad = -EINVAL;
+	if (bad == 0 && !spec_host_api(h))
+		bad = problems_add(w, "listen", NULL,
+				   "has no unix socket, so nobody could reach vpsd; add {\"unix\": "
+				   "\"/run/vpsd/vpsd.sock\"}");
 	if (check_idmap(&h->idmap, w) < 0)
 		bad = -EINVAL;
 	if (check_tolerated(h, w) < 0)
@@ -291,6 +326,14 @@ void spec_host_done(struct spec_host *h)
 json_t *spec_host_to_json(const struct spec_host *h)
 {
 	return json_rows_encode(&spec_host_table, h, JSON_ENCODE_ALL);
+}
+
+const struct spec_listen *spec_host_api(const struct spec_host *h)
+{
+	for (size_t i = 0; i < h->listen.n; i++)
+		if (h->listen.items[i].unix_path)
+			return &h->listen.items[i];
+	return NULL;
 }
 
 bool spec_host_tolerates(const struct spec_host *h, const char *name)

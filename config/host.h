@@ -22,7 +22,7 @@ struct spec_tls {
 	char *key;
 };
 
-/* Either unix_path or tcp is set. A tcp entry reaches the daemon only when "listen.tcp" is
+/* Either unix_path or tcp is set. One entry has a unix_path, and serves the API. A tcp entry reaches the daemon only when "listen.tcp" is
  * tolerated: skip it. */
 struct spec_listen {
 	struct json_seen seen;
@@ -124,6 +124,8 @@ void spec_host_done(struct spec_host *h);
 #define _cleanup_spec_host_ _cleanup_(spec_host_done)
 /* New reference with all defaults; NULL when memory is short. */
 json_t *spec_host_to_json(const struct spec_host *h);
+/* Where the API is served: the one entry with a unix socket, which every checked document has. */
+const struct spec_listen *spec_host_api(const struct spec_host *h);
 /* Whether a dotted name ("disk.read") is tolerated as unsupported. "disk.*" covers "disk" itself
  * and everything below it; '*' elsewhere matches any text. */
 bool spec_host_tolerates(const struct spec_host *h, const char *name);

@@ -74,11 +74,24 @@ static const struct item_row item_rows[] = {
 	{"quota.ipv4", NULL, FROM_TENANT, COUNT_ZERO},
 	{"quota.transfer", NULL, FROM_TENANT, COUNT_ZERO},
 	{"listen.tcp", NULL, FROM_HOST, 0},
+	{"reserve.disk", NULL, FROM_HOST, 0},
+	{"overcommit.disk", NULL, FROM_HOST, 0},
+	{"sharing", NULL, FROM_HOST, 0},
 	{"networks", NULL, FROM_HOST, 0},
+	{"sample", NULL, FROM_HOST, 0},
 	{"webhooks", NULL, FROM_HOST, 0},
 	{"backup_targets", NULL, FROM_HOST, 0},
 };
 #define N_ITEMS (sizeof(item_rows) / sizeof(item_rows[0]))
+
+/* Of the host document; what has no row is "not supported by this build". */
+static const struct spec_support host_support[] = {
+	{"*.disk", "disk space is not counted by this build"},
+	{"sharing", "image files are shared by all instances of the host"},
+	{"sample", "usage is read when it is asked for"},
+	{NULL, NULL},
+};
+
 _Static_assert(N_ITEMS <= SPEC_ITEMS_MAX, "every item has room in struct spec_items");
 
 const char *spec_item_name(size_t i)
@@ -163,6 +176,14 @@ static const char *why_not(const struct spec_support *support, const char *name)
 	return "not supported by this build";
 }
 
+/* A default that this build does not keep is shown; a document that does not name it need not
+ * tolerate it either. */
+static bool is_tolerated(const struct spec_host *host, const char *name)
+{
+	return spec_host_tolerates(host, name) ||
+	       (strcmp(name, "sharing") == 0 && !json_rows_has(&spec_host_table, host, "sharing"));
+}
+
 static void add(struct spec_items *items, const char *name, const struct spec_host *host,
 		const struct spec_support *support)
 {
@@ -177,7 +198,7 @@ static void add(struct spec_items *items, const char *name, const struct spec_ho
 	item = &items->items[items->n++];
 	(void)snprintf(item->name, sizeof(item->name), "%s", name);
 	(void)snprintf(item->reason, sizeof(item->reason), "%s", reason);
-	item->is_tolerated = spec_host_tolerates(host, name);
+	item->is_tolerated = is_tolerated(host, name);
 	items->n_refused += !item->is_tolerated;
 }
 
@@ -205,19 +226,24 @@ void spec_unsupported(const struct spec_plan *plan, const struct spec_instance *
 	}
 }
 
-void spec_host_unsupported(const struct spec_host *host, const struct spec_support *support,
-			   struct spec_items *ret)
+static bool host_has(const struct spec_host *host, const char *name)
 {
-	memset(ret, 0, sizeof(*ret));
+	if (strcmp(name, "sharing") == 0)
+		return host->sharing != SPEC_SHARING_HOST;
+	if (strcmp(name, "listen.tcp") != 0)
+		return is_configured(&spec_host_table, host, name, 0);
 	for (size_t i = 0; i < host->listen.n; i++)
 		if (host->listen.items[i].tcp)
-			add(ret, "listen.tcp", host, support);
-	if (host->networks.n > 0)
-		add(ret, "networks", host, support);
-	if (host->webhooks.n > 0)
-		add(ret, "webhooks", host, support);
-	if (host->backup_targets.n > 0)
-		add(ret, "backup_targets", host, support);
+			return true;
+	return false;
+}
+
+void spec_host_unsupported(const struct spec_host *host, struct spec_items *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	for (size_t i = 0; i < N_ITEMS; i++)
+		if (item_rows[i].source == FROM_HOST && host_has(host, item_rows[i].name))
+			add(ret, item_rows[i].name, host, host_support);
 }
 
 /* "disk.*" for "disk.read", "pids" for "pids". */

@@ -29,7 +29,7 @@ struct spec_item {
 	bool is_tolerated; /* named in the host's tolerate_unsupported */
 };
 
-#define SPEC_ITEMS_MAX 48
+#define SPEC_ITEMS_MAX 64
 struct spec_items {
 	struct spec_item items[SPEC_ITEMS_MAX];
 	size_t n;
@@ -44,9 +44,9 @@ struct spec_items {
 void spec_unsupported(const struct spec_plan *plan, const struct spec_instance *instance,
 		      const struct spec_tenant *tenant, const struct spec_host *host,
 		      const struct spec_support *support, struct spec_items *ret);
-/* The same for the host document itself: listen.tcp, networks, webhooks, backup_targets. */
-void spec_host_unsupported(const struct spec_host *host, const struct spec_support *support,
-			   struct spec_items *ret);
+/* The same for the host document itself: what it has and this build does not do. The default of
+ * "sharing" is among it, tolerated unless the document has the key. */
+void spec_host_unsupported(const struct spec_host *host, struct spec_items *ret);
 /* EOPNOTSUPP that names every refused item, and as hint the way out; 0 when none is refused. */
 int spec_items_to_err(const struct spec_items *items, struct err *err);
 /* Whether a name with '*' in it matches a dotted name. "disk.*" matches "disk" too. */

@@ -51,11 +51,17 @@ static json_t *capacity_json(const struct inst_manager *m)
 
 static json_t *support_json(const struct inst_manager *m)
 {
+	struct spec_items items;
 	json_t *a = json_array();
 	for (const struct spec_support *s = inst_support(m); a && s && s->name; s++)
 		(void)json_array_append_new(a, json_pack("{s:s, s:b, s:s}", "item", s->name,
 							 "supported", !s->why_not, "reason",
 							 s->why_not ? s->why_not : ""));
+	spec_host_unsupported(inst_host(m), &items);
+	for (size_t i = 0; a && i < items.n; i++)
+		(void)json_array_append_new(a, json_pack("{s:s, s:b, s:s}", "item",
+							 items.items[i].name, "supported", 0,
+							 "reason", items.items[i].reason));
 	return a;
 }
 

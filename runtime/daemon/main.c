@@ -24,7 +24,6 @@
 #include "runtime/daemon/api.h"
 #include "runtime/daemon/idcheck.h"
 #include "runtime/daemon/scope.h"
-#include "runtime/daemon/wire.h"
 #include "runtime/instance/host_down.h"
 #include "runtime/instance/store.h"
 
@@ -150,12 +149,11 @@ static int load_host(const struct options *o, struct spec_host *host, struct err
 /* Host items that this build does not have: refused unless the document tolerates them. */
 static int check_host(const struct spec_host *host, struct err *err)
 {
-	static const struct spec_support none[] = {{.name = NULL}};
 	struct spec_items items = {0};
-	spec_host_unsupported(host, none, &items);
+	spec_host_unsupported(host, &items);
 	for (size_t i = 0; i < items.n; i++)
 		if (items.items[i].is_tolerated)
-			log_warning("%s is configured and not supported: %s", items.items[i].name,
+			log_warning("%s is not in force: %s", items.items[i].name,
 				    items.items[i].reason);
 	return spec_items_to_err(&items, err);
 }
@@ -251,22 +249,10 @@ static const char *find_seccomp(const struct options *o)
 	return !o->seccomp && access(SECCOMP_OWN, F_OK) == 0 ? SECCOMP_OWN : o->seccomp;
 }
 
-static const char *find_unix_listener(const struct spec_host *host, const char **ret_group)
-{
-	for (size_t i = 0; i < host->listen.n; i++) {
-		if (host->listen.items[i].unix_path) {
-			*ret_group = host->listen.items[i].group;
-			return host->listen.items[i].unix_path;
-		}
-	}
-	*ret_group = "vps";
-	return VPS_SOCKET_DEFAULT;
-}
-
 static int start(struct daemon *d, const struct options *o, struct err *err)
 {
 	_cleanup_free_ char *keeper = NULL, *job = NULL, *note = NULL;
-	const char *group = NULL, *path = find_unix_listener(&d->host, &group);
+	const struct spec_listen *api = spec_host_api(&d->host);
 	if (asprintf(&keeper, "%s/vps-keeper", o->helpers) < 0 ||
 	    asprintf(&job, "%s/vps-job", o->helpers) < 0)
 		return err_set(err, ENOMEM, "no memory");
@@ -301,7 +287,8 @@ static int start(struct daemon *d, const struct options *o, struct err *err)
 			(void)err_set(err, -r, "cannot watch the database");
 	}
 	if (r >= 0)
-		r = server_new(d->api.event, path, group, api_routes, &d->api, &d->server, err);
+		r = server_new(d->api.event, api->unix_path, api->group, api_routes, &d->api,
+			       &d->server, err);
 	if (r >= 0 && d->scope) {
 		r = sd_event_add_post(d->api.event, NULL, on_turn, d);
 		if (r < 0)

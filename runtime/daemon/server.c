@@ -234,6 +234,8 @@ static int listen_unix(struct server *s, const char *path, const char *group, st
 	if (r < 0)
 		return err_set_errno(err, e, "cannot bind '%s'", path);
 	struct group *g = group && *group ? getgrnam(group) : NULL;
+	if (group && *group && !g)
+		log_warning("there is no group '%s', so only root may use '%s'", group, path);
 	if (g) {
 		s->group = g->gr_gid;
 		s->has_group = true;

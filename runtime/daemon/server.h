@@ -56,13 +56,13 @@ extern const struct server_limits server_limits_default;
 struct server_options {
 	sd_event *event;
 	const char *socket_path;
-	const char *group;	    /* NULL, or one that need not exist */
+	const char *group;	    /* NULL = root only; one that does not exist too, with a warning */
 	const struct route *routes; /* ends with a row without method */
 	void *context;		    /* what request_context() gives */
 	const struct server_limits *limits;
 };
 
-/* Makes the socket (mode 0660, the group if it exists) and starts to serve. */
+/* Makes the socket (mode 0660 with a group, else 0600) and starts to serve. */
 int server_start(const struct server_options *o, struct server **ret, struct err *err);
 /* The same with the default limits. */
 int server_new(sd_event *event, const char *socket_path, const char *group,

@@ -66,6 +66,15 @@ call() {
 	equal "$(call | jq .ready)" true
 }
 
+@test "with a group that does not exist only root may, and the log says so" {
+	kill_vpsd TERM
+	host_document '.listen[0].group = "no-such-group"'
+	start_vpsd
+	equal "$(stat -c '%a' "$VPS_SOCKET")" 600
+	contains "$(cat "$T/vpsd.log")" "there is no group 'no-such-group', so only root may use '$VPS_SOCKET'"
+	equal "$(call | jq .ready)" true
+}
+
 @test "the directories of the state are root's alone" {
 	equal "$(stat -c '%a %u' "$T/state")" "700 0"
 	equal "$(stat -c '%a %u' "$T/state/pool")" "700 0"

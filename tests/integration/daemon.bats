@@ -43,6 +43,12 @@ refused() {
 	equal "$(jq '[.support[] | select(.supported | not) | select(.reason == "")] | length' <<<"$output")" 0
 }
 
+@test "what a default promises and this build does not do is shown, and told at the start" {
+	run vps host --json
+	equal "$(jq -r '.support[] | select(.item == "sharing") | .reason' <<<"$output")" "image files are shared by all instances of the host"
+	contains "$(cat "$T/vpsd.log")" "sharing is not in force: image files are shared by all instances of the host"
+}
+
 @test "a second vpsd is refused by the lock of the first" {
 	run timeout 30 vpsd --config "$T/vpsd.json" --helpers "$O" 3>&-
 	[ "$status" -eq 1 ]
@@ -112,6 +118,18 @@ refused() {
 @test "bad documents: what this build cannot do is refused by name" {
 	refused '{"listen": [{"tcp": "127.0.0.1:9180", "serve": "metrics"}]}'
 	contains "$output" 'listen[0].tcp: "127.0.0.1:9180" cannot be served'
+	# A socket is the API, as good as root: it is not opened for an entry that asks for something else.
+	refused "{\"listen\": [{\"unix\": \"$T/metrics.sock\", \"group\": \"games\", \"serve\": \"metrics\"}], \"tolerate_unsupported\": [\"*\"]}"
+	contains "$output" 'listen[0].serve: "metrics" cannot be served'
+	[ ! -e "$T/metrics.sock" ]
+	refused "{\"listen\": [{\"unix\": \"$T/a.sock\"}, {\"unix\": \"$T/b.sock\"}]}"
+	contains "$output" "listen[1].unix: \"$T/b.sock\" cannot be served"
+	refused '{"listen": [{"tcp": "127.0.0.1:9180"}], "tolerate_unsupported": ["*"]}'
+	contains "$output" 'listen: has no unix socket'
+	refused '{"sharing": "tenant", "reserve": {"disk": "20GiB"}, "overcommit": {"disk": 1}, "sample": "10s"}'
+	contains "$output" "reserve.disk, overcommit.disk (disk space is not counted by this build)"
+	contains "$output" "sharing (image files are shared by all instances of the host)"
+	contains "$output" "sample (usage is read when it is asked for)"
 	refused "{\"networks\": [{\"network\": \"nat0\", \"mode\": \"nat\", \"ipv4\": [\"10.77.0.0/16\"]}], \"run\": \"$T/other\"}"
 	contains "$output" "this host cannot enforce networks"
 	contains "$output" '"tolerate_unsupported": ["networks"]'

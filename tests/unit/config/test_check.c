@@ -298,24 +298,69 @@ static void refusal(void **state)
 	assert_int_equal(spec_items_to_err(&items, &err), 0);
 }
 
-static void host_items(void **state)
+/* Refused items of a host document, with the tolerated ones in brackets. */
+static void expect_host_items(const char *text, const char *expected)
 {
-	_cleanup_json_ json_t *doc = doc_json("{\"listen\": [{\"tcp\": \"127.0.0.1:1\"}], "
-					      "\"tolerate_unsupported\": [\"listen.tcp\"],"
-					      " \"webhooks\": [{\"url\": \"http://x\"}]}");
-	static const struct spec_support none[] = {{NULL, NULL}};
+	_cleanup_json_ json_t *doc = doc_json(text);
 	_cleanup_problems_ struct problems *p = problems_new();
 	_cleanup_spec_host_ struct spec_host host = {0};
+	_cleanup_sbuf_ struct sbuf b = SBUF_INIT;
 	struct json_where w = {"", "", p};
 	struct spec_items items;
 
-	(void)state;
 	assert_int_equal(spec_host_from_json(&host, doc, &w), 0);
-	spec_host_unsupported(&host, none, &items);
-	assert_int_equal(items.n, 2);
-	assert_true(items.items[0].is_tolerated);
-	assert_string_equal(items.items[1].name, "webhooks");
-	assert_int_equal(items.n_refused, 1);
+	spec_host_unsupported(&host, &items);
+	for (size_t i = 0; i < items.n; i++)
+		sbuf_addf(&b, items.items[i].is_tolerated ? "[%s] " : "%s ", items.items[i].name);
+	assert_string_equal(sbuf_str(&b), expected);
+}
+
+static void host_items(void **state)
+{
+	(void)state;
+	expect_host_items("{\"listen\": [{\"unix\": \"/a\"}, {\"tcp\": \"127.0.0.1:1\"}],"
+			  " \"tolerate_unsupported\": [\"listen.tcp\", \"sharing\"],"
+			  " \"webhooks\": [{\"url\": \"http://x\"}]}",
+			  "[listen.tcp] [sharing] webhooks ");
+	/* What a document asks for and this build does not do; the default of sharing is told. */
+	expect_host_items("{}", "[sharing] ");
+	expect_host_items("{\"sharing\": \"host\"}", "");
+	expect_host_items("{\"sharing\": \"tenant\"}", "sharing ");
+	expect_host_items("{\"sharing\": \"none\", \"tolerate_unsupported\": [\"sharing\"]}",
+			  "[sharing] ");
+	expect_host_items("{\"reserve\": {\"disk\": \"0\", \"memory\": \"1GiB\"}, \"overcommit\": "
+			  "{\"cpu\": 2}, \"sharing\": \"host\"}",
+			  "");
+	expect_host_items("{\"reserve\": {\"disk\": \"20GiB\"}, \"overcommit\": {\"disk\": 1}, "
+			  "\"sharing\": \"host\", \"sample\": \"10s\", \"networks\": "
+			  "[{\"network\": \"a\", \"mode\": \"nat\", \"ipv4\": "
+			  "[\"10.0.0.0/8\"]}], \"backup_targets\": [{\"target\": \"nas\", "
+			  "\"path\": \"/mnt\"}]}",
+			  "reserve.disk overcommit.disk networks sample backup_targets ");
+}
+
+/* The shipped host document starts vpsd. */
+static void shipped_host_is_accepted(void **state)
+{
+	_cleanup_problems_ struct problems *p = problems_new();
+	_cleanup_spec_host_ struct spec_host host = {0};
+	const struct json_where w = {"", "", p};
+	_cleanup_free_ char *text = NULL;
+	_cleanup_json_ json_t *doc = NULL;
+	struct spec_items items;
+	size_t len;
+
+	(void)state;
+	if (access("config/defaults", R_OK) < 0) /* not run from the top of the tree */
+		skip();
+	assert_int_equal(
+		file_read_at(AT_FDCWD, "config/defaults/vpsd.json", 1 << 20, &text, &len, NULL), 0);
+	doc = doc_json(text);
+	assert_int_equal(spec_host_from_json(&host, doc, &w), 0);
+	spec_host_unsupported(&host, &items);
+	assert_int_equal(items.n_refused, 0);
+	assert_int_equal(items.n, 1); /* nothing in it is without effect, but for */
+	assert_string_equal(items.items[0].name, "sharing");
 }
 
 /* Every key stands in the man page of its document. */
@@ -365,6 +410,7 @@ int main(void)
 		cmocka_unit_test(everything_unsupported),
 		cmocka_unit_test(refusal),
 		cmocka_unit_test(host_items),
+		cmocka_unit_test(shipped_host_is_accepted),
 		cmocka_unit_test(man_pages),
 	};
 

@@ -41,7 +41,8 @@ static void good_and_bad(void **state)
 		{"{\"required_controllers\": [], \"listen\": [{\"unix\": \"/run/x.sock\", "
 		 "\"group\": null}]}",
 		 ""},
-		{"{\"listen\": [{\"tcp\": \"[::]:8443\", \"tls\": {\"cert\": \"/a\", \"key\": "
+		{"{\"listen\": [{\"unix\": \"/run/x.sock\"}, {\"tcp\": \"[::]:8443\", \"serve\": "
+		 "\"metrics\", \"tls\": {\"cert\": \"/a\", \"key\": "
 		 "\"/b\"}}],"
 		 " \"tolerate_unsupported\": [\"listen.tcp\"]}",
 		 ""},
@@ -58,6 +59,22 @@ static void good_and_bad(void **state)
 		 "f.json: listen[0].tcp: \"127.0.0.1:9180\" cannot be served: vpsd " VPS_VERSION
 		 " listens on unix sockets only; leave the entry out, or skip it with "
 		 "\"tolerate_unsupported\": [\"listen.tcp\"]\n"},
+		{"{\"listen\": [{\"tcp\": \"127.0.0.1:9180\"}], \"tolerate_unsupported\": "
+		 "[\"listen.tcp\"]}",
+		 "f.json: listen: has no unix socket, so nobody could reach vpsd; add {\"unix\": "
+		 "\"/run/vpsd/vpsd.sock\"}\n"},
+		/* One socket, as good as root: nothing else may be taken for it. */
+		{"{\"listen\": [{\"unix\": \"/run/m.sock\", \"group\": \"prometheus\", \"serve\": "
+		 "\"metrics\"}], \"tolerate_unsupported\": [\"*\"]}",
+		 "f.json: listen[0].serve: \"metrics\" cannot be served: vpsd " VPS_VERSION
+		 " serves the API only; leave the entry out\n"},
+		{"{\"listen\": [{\"tcp\": \"127.0.0.1:9180\"}, {\"unix\": \"/run/a.sock\"}, "
+		 "{\"unix\": \"/run/b.sock\", \"serve\": \"metrics\"}], "
+		 "\"tolerate_unsupported\": [\"*\"]}",
+		 "f.json: listen[2].serve: \"metrics\" cannot be served: vpsd " VPS_VERSION
+		 " serves the API only; leave the entry out\n"
+		 "f.json: listen[2].unix: \"/run/b.sock\" cannot be served: vpsd " VPS_VERSION
+		 " listens on one unix socket, that of listen[1]; leave the entry out\n"},
 		{"{\"listen\": []}", "f.json: listen: has 0 items; 1 to 16 are accepted\n"},
 		{"{\"listen\": [{\"serve\": \"metrics\"}]}",
 		 "f.json: listen[0]: expected either \"unix\" with a path or \"tcp\" with "
