@@ -32,6 +32,7 @@ static void undo_committed(struct inst *i, const struct err *err)
 		log_error("%s: cannot remove its rows: %s", i->full_name, err_text(err));
 		i->phase = INST_PHASE_DELETING;
 		i->desired = INST_WANT_STOPPED;
+		i->p->is_removing = false;
 		(void)str_copy(i->error, sizeof(i->error), err_text(&why));
 		inst_set_state(i, INST_FAILED);
 		inst_timer_set(i, UNDO_AGAIN, undo_rows);
@@ -47,6 +48,7 @@ static void undo_rows(struct inst *i)
 {
 	struct store_txn *t = store_txn_new(i->manager->store);
 
+	i->p->is_removing = true;
 	db_drop_inst(t, i);
 	if (i->op)
 		db_end_op(t, i->op->id, i->p->why_code[0] ? i->p->why_code : NULL, &i->p->why,
@@ -83,6 +85,7 @@ void inst_create_undo(struct inst *i, const char *code, const struct err *err)
 	i->p->why = *err;
 	if (!code || str_copy(i->p->why_code, sizeof(i->p->why_code), code) < 0)
 		i->p->why_code[0] = '\0';
+	i->p->is_removing = true;
 	inst_set_state(i, INST_STOPPING);
 	inst_clean_cgroup(i, undo_files);
 }

@@ -72,6 +72,9 @@ struct inst_private {
 	bool is_unknown;    /* the keeper was lost during the launch */
 	bool is_restarting; /* loaded: a restart was interrupted */
 	bool has_loaded_op; /* i->op is of an earlier vpsd */
+	/* Its files are being removed, or its rows: whoever ends that frees the instance, so nothing
+	 * else may begin. With or without an operation, as one that recovery resumes has none. */
+	bool is_removing;
 	bool force;	    /* of the stop under way */
 	uint64_t timeout;   /* usec, of the stop under way */
 	uint64_t exit_boot;

@@ -414,7 +414,7 @@ static void act_undo(struct inst *i)
 {
 	struct err err = ERR_INIT;
 
-	if (i->op && !i->p->has_loaded_op)
+	if (i->p->is_removing || (i->op && !i->p->has_loaded_op))
 		return;
 	log_warning("%s: its creation was interrupted, undoing it", i->full_name);
 	interrupted(&err);
@@ -424,6 +424,8 @@ static void act_undo(struct inst *i)
 
 static void act_delete(struct inst *i)
 {
+	if (i->p->is_removing)
+		return;
 	if (i->op && !i->p->has_loaded_op) {
 		/* Under way; its guest's end was told to a connection that was lost. */
 		if (inst_is_up(i) && i->state == INST_STOPPING)

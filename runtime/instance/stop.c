@@ -16,6 +16,10 @@ static int check(const struct inst *i, enum policy_verb verb, struct err *err)
 		r = inst_check_idle(i, verb, err);
 	if (r < 0)
 		return r;
+	if (i->p->is_removing) {
+		(void)err_set(err, EBUSY, "'%s' is being deleted already", i->full_name);
+		return err_hint(err, "wait for its end; an interrupted deletion goes on by itself");
+	}
 	if (i->phase == INST_PHASE_DELETING && verb != POLICY_VERB_DELETE &&
 	    verb != POLICY_VERB_FORCE_DELETE)
 		return err_set(err, EBUSY, "'%s' is being deleted", i->full_name);
@@ -185,13 +189,24 @@ bool inst_resume_down(struct inst *i)
 
 /* --- delete ---------------------------------------------------------------------------------- */
 
+/* It can be asked for again. */
+static void delete_failed(struct inst *i, const char *code, const struct err *err)
+{
+	i->p->is_removing = false;
+	if (!i->op)
+		log_error("%s: cannot finish its deletion: %s", i->full_name, err_text(err));
+	if (str_copy(i->error, sizeof(i->error), err_text(err)) < 0)
+		i->error[0] = '\0';
+	inst_set_state(i, INST_FAILED);
+	inst_finish(i, code, err, NULL);
+}
+
 static void delete_committed(struct inst *i, const struct err *err)
 {
 	struct op *op = i->op;
 
 	if (err) {
-		inst_set_state(i, INST_FAILED);
-		inst_finish(i, NULL, err, NULL);
+		delete_failed(i, NULL, err);
 		return;
 	}
 	log_info("%s: deleted", i->full_name);
@@ -209,10 +224,7 @@ static void on_removed(void *arg, const char *code, const struct err *err, json_
 
 	(void)result;
 	if (err) {
-		if (str_copy(i->error, sizeof(i->error), err_text(err)) < 0)
-			i->error[0] = '\0';
-		inst_set_state(i, INST_FAILED);
-		inst_finish(i, code, err, NULL);
+		delete_failed(i, code, err);
 		return;
 	}
 	(void)path_remove_tree(i->manager->log_fd, i->id, NULL);
@@ -240,6 +252,7 @@ static void delete_files(struct inst *i)
 
 void inst_delete_rest(struct inst *i)
 {
+	i->p->is_removing = true;
 	inst_set_state(i, INST_STOPPING);
 	inst_clean_cgroup(i, delete_files);
 }

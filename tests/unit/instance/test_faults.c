@@ -413,6 +413,79 @@ static void test_end_of_deleted(void **state)
 	is_sound();
 }
 
+static unsigned jobs_of(const char *words)
+{
+	_cleanup_free_ char *text = NULL;
+	int dirfd = path_open_dir(rig->dir, NULL);
+	unsigned n = 0;
+	size_t len;
+
+	assert_int_equal(file_read_at(dirfd, "jobs", 1 << 20, &text, &len, NULL), 0);
+	(void)close(dirfd);
+	for (const char *s = text; (s = strstr(s, words)); s += strlen(words))
+		n++;
+	return n;
+}
+
+/* A deletion that recovery resumes, its operation being over: neither another order nor a new
+ * keeper begins it a second time, as the end of one frees what the other works on. */
+static void test_resumed_deletion_is_alone(void **state)
+{
+	/* A deletion that failed half-way; a creation whose undoing failed. */
+	static const char *const phases[] = {"UPDATE instances SET phase = 2",
+					     "UPDATE instances SET phase = 0"};
+
+	(void)state;
+	for (size_t n = 0; n < 2; n++) {
+		struct err err = ERR_INIT;
+		struct op *op = NULL;
+		struct inst *i;
+		unsigned lists, jobs;
+
+		assert_int_equal(ended(stop_begin(create("a"), true)).status, OP_DONE);
+		vpsd_down();
+		rig_sql(phases[n]);
+		rig_put("hold-remove-instance", "", 0600);
+		jobs = jobs_of("remove-instance");
+		vpsd_up();
+		AWAIT(jobs_of("remove-instance") == jobs + 1);
+		i = find("a");
+		assert_non_null(i);
+		assert_null(i->op);
+		assert_int_equal(inst_delete(i, true, &op, &err), -EBUSY);
+		assert_non_null(strstr(err.msg, "deleted already"));
+		assert_int_equal(inst_delete(i, false, &op, &err), -EBUSY);
+		assert_int_equal(inst_stop(i, 0, true, &op, &err), -EBUSY);
+		assert_int_equal(inst_start(i, &op, &err), -EBUSY);
+		lists = rig->lists;
+		peer_drop();
+		AWAIT(rig->lists == lists + 1);
+		pass(50000);
+		rig_unput("hold-remove-instance");
+		AWAIT(!find("a"));
+		pass(50000);
+		assert_int_equal(jobs_of("remove-instance"), jobs + 1);
+		is_sound();
+	}
+}
+
+/* One that fails can be asked for again, and goes on with the next keeper at the latest. */
+static void test_resumed_deletion_fails(void **state)
+{
+	(void)state;
+	assert_int_equal(ended(stop_begin(create("a"), true)).status, OP_DONE);
+	vpsd_down();
+	rig_sql("UPDATE instances SET phase = 2");
+	rig_put("fail-remove-instance", "", 0600);
+	vpsd_up();
+	AWAIT(find("a")->state == INST_FAILED);
+	assert_string_equal(find("a")->error, "full");
+	rig_unput("fail-remove-instance");
+	assert_int_equal(ended(delete_begin(find("a"), false)).status, OP_DONE);
+	assert_null(find("a"));
+	is_sound();
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
@@ -426,6 +499,7 @@ int main(void)
 		T(test_end_cannot_be_recorded),	    T(test_end_while_change_fails),
 		T(test_death_in_create_and_delete), T(test_death_in_restart),
 		T(test_leftovers_do_not_block),	    T(test_end_of_deleted),
+		T(test_resumed_deletion_is_alone),  T(test_resumed_deletion_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
