@@ -17,6 +17,9 @@
 #include "base/str.h"
 #include "runtime/instance/schema.sql.h"
 
+#define DB_RESTORED_NAME "vpsd.db.restored" /* on its way to be DB_NAME */
+#define ASIDE_TEXT 64
+
 /* SQLite's result as an errno-style code: what an operator can act on keeps its own number. */
 static int sqlite_errno(int rc)
 {
@@ -131,42 +134,115 @@ int db_copy(sqlite3 *db, const char *dir, const char *name, struct err *err)
 	return r;
 }
 
+/* What is restored has lost rows, so it is not the database that its id names. The copy loses that
+ * before it gets its name: a crash in between must not make it the old one. A backup of before
+ * there were ids has no table of them. */
+static int drop_id(const char *path)
+{
+	sqlite3 *db = NULL;
+	int r = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL);
+
+	if (r == SQLITE_OK && sqlite3_table_column_metadata(db, NULL, "meta", NULL, NULL, NULL,
+							    NULL, NULL, NULL) == SQLITE_OK)
+		r = sqlite3_exec(db, "DELETE FROM meta WHERE key = 'id'", NULL, NULL, NULL);
+	(void)sqlite3_close(db);
+	return r == SQLITE_OK ? 0 : -sqlite_errno(r);
+}
+
 /* A copy, so that the backup stays. */
 static bool restore_backup(const char *dir)
 {
+	_cleanup_close_ int dirfd = path_open_dir(dir, NULL);
 	_cleanup_free_ char *source = path_in(dir, DB_BACKUP_NAME);
+	_cleanup_free_ char *copy = path_in(dir, DB_RESTORED_NAME);
 	sqlite3 *good = NULL;
-	bool restored;
+	bool is_copied;
 
-	if (!source || faccessat(AT_FDCWD, source, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ||
+	if (dirfd < 0 || !source || !copy ||
+	    faccessat(AT_FDCWD, source, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    open_checked(source, &good, NULL) < 0)
 		return false;
-	restored = db_copy(good, dir, DB_NAME, NULL) == 0;
+	is_copied = db_copy(good, dir, DB_RESTORED_NAME, NULL) == 0;
 	sqlite3_close(good);
-	return restored;
+	return is_copied && drop_id(copy) == 0 &&
+	       renameat(dirfd, DB_RESTORED_NAME, dirfd, DB_NAME) == 0 && fsync(dirfd) == 0;
+}
+
+/* The logs that SQLite keeps beside the file. It replays one that it finds into whatever file has
+ * the name, its own or not. */
+static const char *const log_suffixes[] = {"-journal", "-wal", "-shm"};
+#define N_LOGS (sizeof(log_suffixes) / sizeof(*log_suffixes))
+
+static bool is_free(int dirfd, const char *name)
+{
+	char log[ASIDE_TEXT + 8];
+	bool taken = faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+
+	for (size_t i = 0; !taken && i < N_LOGS; i++) {
+		(void)str_fmt(log, sizeof(log), "%s%s", name, log_suffixes[i]);
+		taken = faccessat(dirfd, log, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	}
+	return !taken;
+}
+
+static void choose_aside(int dirfd, char ret[ASIDE_TEXT])
+{
+	unsigned n = 1;
+
+	do
+		(void)str_fmt(ret, ASIDE_TEXT, DB_NAME ".damaged-%u", n++);
+	while (!is_free(dirfd, ret) && n < 1000);
+}
+
+/* 1 = there was one, 0 = not. */
+static int set_aside(int dirfd, const char *suffix, const char *to, struct err *err)
+{
+	char from[ASIDE_TEXT], target[ASIDE_TEXT + 8];
+
+	(void)str_fmt(from, sizeof(from), DB_NAME "%s", suffix);
+	(void)str_fmt(target, sizeof(target), "%s%s", to, suffix);
+	if (renameat(dirfd, from, dirfd, target) == 0)
+		return 1;
+	return errno == ENOENT ? 0
+			       : err_sys(err, "cannot set the damaged database '%s' aside", from);
+}
+
+/* The number of those there were. */
+static int set_logs_aside(int dirfd, const char *to, struct err *err)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < N_LOGS; i++) {
+		int r = set_aside(dirfd, log_suffixes[i], to, err);
+
+		if (r < 0)
+			return r;
+		n += r;
+	}
+	if (n > 0 && fsync(dirfd) < 0)
+		return err_sys(err, "cannot write the state directory to disk");
+	return n;
 }
 
 /* Renames the damaged file with its log files to a free name, and puts the last good backup in its
- * place. */
+ * place. The file goes first: without its log it could pass for whole, with changes missing that
+ * were durable. A log that a crash leaves behind is met by restore_missing(). */
 static int set_damaged_aside(const char *dir, char **ret_note, struct err *err)
 {
-	static const char *const suffixes[] = {"", "-wal", "-shm"};
 	_cleanup_close_ int dirfd = path_open_dir(dir, err);
-	char to[64], from[64];
-	unsigned n = 1;
+	char to[ASIDE_TEXT];
+	int r;
 
 	if (dirfd < 0)
 		return dirfd;
-	do
-		(void)str_fmt(to, sizeof(to), DB_NAME ".damaged-%u", n++);
-	while (faccessat(dirfd, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0 && n < 1000);
-	for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
-		char target[80];
-		(void)str_fmt(from, sizeof(from), DB_NAME "%s", suffixes[i]);
-		(void)str_fmt(target, sizeof(target), "%s%s", to, suffixes[i]);
-		if (renameat(dirfd, from, dirfd, target) < 0 && errno != ENOENT)
-			return err_sys(err, "cannot set the damaged database '%s' aside", from);
-	}
+	choose_aside(dirfd, to);
+	r = set_aside(dirfd, "", to, err);
+	if (r >= 0 && fsync(dirfd) < 0)
+		r = err_sys(err, "cannot write the state directory to disk");
+	if (r >= 0)
+		r = set_logs_aside(dirfd, to, err);
+	if (r < 0)
+		return r;
 	if (asprintf(ret_note, "the database was damaged and is kept as '%s/%s'; %s", dir, to,
 		     restore_backup(dir)
 			     ? "the last good backup was restored, later changes are missing"
@@ -183,6 +259,31 @@ static bool is_missing(const char *path)
 	return stat(path, &st) < 0 ? errno == ENOENT : st.st_size == 0;
 }
 
+/* Logs of a file that is gone are kept, away from the one that takes its place. Returns 1 when that
+ * is the backup, 0 when there is none. */
+static int restore_missing(const char *dir, char **ret_note, struct err *err)
+{
+	_cleanup_close_ int dirfd = path_open_dir(dir, err);
+	char to[ASIDE_TEXT];
+	int n;
+
+	if (dirfd < 0)
+		return dirfd;
+	choose_aside(dirfd, to);
+	n = set_logs_aside(dirfd, to, err);
+	if (n < 0)
+		return n;
+	if (!restore_backup(dir))
+		return 0;
+	if (asprintf(ret_note,
+		     "there was no database in '%s'; the last good backup was restored, later "
+		     "changes are missing%s%s%s",
+		     dir, n > 0 ? "; its log is kept as " : "", n > 0 ? to : "",
+		     n > 0 ? "-*" : "") < 0)
+		*ret_note = NULL;
+	return 1;
+}
+
 /* Opens what is there, or what can be had instead; *ret_is_other: not the database of before. */
 int db_open(const char *dir, sqlite3 **ret, bool *ret_is_other, char **ret_note, struct err *err)
 {
@@ -192,13 +293,11 @@ int db_open(const char *dir, sqlite3 **ret, bool *ret_is_other, char **ret_note,
 
 	if (!path)
 		return err_set(err, ENOMEM, "cannot open the database");
-	if (is_missing(path) && restore_backup(dir)) {
-		is_other = true;
-		if (asprintf(ret_note,
-			     "there was no database in '%s'; the last good backup was "
-			     "restored, later changes are missing",
-			     dir) < 0)
-			*ret_note = NULL;
+	if (is_missing(path)) {
+		r = restore_missing(dir, ret_note, err);
+		if (r < 0)
+			return r;
+		is_other = r == 1;
 	}
 	r = open_checked(path, ret, err);
 	if (r == -EUCLEAN && !is_other) {

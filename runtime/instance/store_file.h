@@ -16,8 +16,9 @@ int db_err(sqlite3 *db, int rc, struct err *err, const char *what);
 /* Runs statements without rows. */
 int db_exec(sqlite3 *db, const char *sql, struct err *err);
 /* Opens DB_NAME in 'dir', or what can be had instead: the backup where it is missing or damaged,
- * else an empty one. *ret_is_other: it is not the database of before. *ret_note (heap, may be NULL)
- * says what happened to that. The caller closes *ret. */
+ * without its id, else an empty one; logs of what it replaces are set aside with it. *ret_is_other:
+ * it is not the database of before. *ret_note (heap, may be NULL) says what happened to that. The
+ * caller closes *ret. */
 int db_open(const char *dir, sqlite3 **ret, bool *ret_is_other, char **ret_note, struct err *err);
 /* Brings the tables to this program's version, each step in a transaction; a newer one is ENOTSUP.
  */

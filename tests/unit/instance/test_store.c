@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The database: durability order, atomic transactions, damage, backup. */
 #include <fcntl.h>
+#include <glob.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,10 +16,13 @@
 
 #include <cmocka.h>
 
+#include "base/cleanup.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "base/rand.h"
 #include "base/str.h"
 #include "runtime/instance/store.h"
+#include "runtime/instance/store_file.h"
 
 #define INSERT_PLAN "INSERT INTO plans (name, version, doc, created) VALUES (?, ?, ?, 1)"
 
@@ -332,6 +336,130 @@ static void test_id_is_of_the_database(void **state)
 	assert_string_not_equal(store_id(f->store), id);
 }
 
+static void copy(const char *from, const char *to, const char *name)
+{
+	_cleanup_free_ char *bytes = NULL;
+	char path[128];
+	size_t len;
+	int fd;
+
+	assert_int_equal(str_fmt(path, sizeof(path), "%s/%s", from, name), 0);
+	assert_int_equal(file_read_at(AT_FDCWD, path, 1 << 24, &bytes, &len, NULL), 0);
+	assert_int_equal(str_fmt(path, sizeof(path), "%s/%s", to, name), 0);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, bytes, len), (ssize_t)len);
+	(void)close(fd);
+}
+
+static size_t count_files(const char *dir, const char *pattern)
+{
+	char path[128];
+	glob_t g = {0};
+	size_t n;
+
+	assert_int_equal(str_fmt(path, sizeof(path), "%s/%s", dir, pattern), 0);
+	n = glob(path, 0, NULL, &g) == 0 ? g.gl_pathc : 0;
+	globfree(&g);
+	return n;
+}
+
+/* Makes a directory as a killed vpsd leaves it, without its database: a backup with one plan, and a
+ * log with many more. */
+static void leave_killed(struct fixture *f, const char *to)
+{
+	struct outcome o = {0};
+
+	open_started(f, NULL);
+	put_plan(f, "a", 1, &o);
+	store_flush(f->store);
+	store_backup(f->store);
+	for (int i = 0; i < 100 && !has_backup(f); i++)
+		assert_int_equal(poll(NULL, 0, 20), 0);
+	for (int64_t i = 0; i < 200; i++)
+		put_plan(f, "later", i, &o);
+	store_flush(f->store);
+	copy(f->dir, to, "vpsd.db.backup");
+	copy(f->dir, to, "vpsd.db-wal");
+	copy(f->dir, to, "vpsd.db-shm");
+	store_close(f->store);
+	f->store = NULL;
+}
+
+/* The log of a database that is gone is not the log of the backup that takes its place. */
+static void check_log_stays_out(struct fixture *f, bool is_aside)
+{
+	struct fixture killed = {.dir = "/tmp/vps-store-XXXXXX"};
+	char path[96], *note = NULL;
+	int tmp;
+
+	assert_non_null(mkdtemp(killed.dir));
+	leave_killed(f, killed.dir);
+	if (is_aside) {
+		assert_int_equal(str_fmt(path, sizeof(path), "%s/vpsd.db.damaged-1", killed.dir),
+				 0);
+		assert_int_equal(close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)), 0);
+	}
+	reopen(&killed, &note);
+	assert_int_equal(count_plans(&killed), 1);
+	assert_non_null(strstr(note, "restored"));
+	assert_non_null(strstr(note, is_aside ? "damaged-2-*" : "damaged-1-*"));
+	free(note);
+	assert_int_equal(count_files(killed.dir, "vpsd.db.damaged-*-wal"), 1);
+	/* It is not met later, either. */
+	reopen(&killed, NULL);
+	assert_int_equal(count_plans(&killed), 1);
+	store_close(killed.store);
+	tmp = path_open_dir("/tmp", NULL);
+	assert_int_equal(path_remove_tree(tmp, killed.dir + strlen("/tmp/"), NULL), 0);
+	(void)close(tmp);
+}
+
+static void test_missing_beside_log(void **state)
+{
+	check_log_stays_out(*state, false);
+}
+
+/* vpsd died after it had set the damaged file aside. */
+static void test_log_of_damaged(void **state)
+{
+	check_log_stays_out(*state, true);
+}
+
+/* Nobody takes a restored database for the one before, even if the start that restored it dies. */
+static void test_restored_has_no_id(void **state)
+{
+	struct fixture *f = *state;
+	struct outcome o = {0};
+	char path[96], *note = NULL;
+	struct err err = ERR_INIT;
+	bool is_other = false;
+	sqlite3 *db = NULL;
+	sqlite3_stmt *s = NULL;
+
+	open_started(f, NULL);
+	put_plan(f, "a", 1, &o);
+	store_flush(f->store);
+	store_close(f->store);
+	f->store = NULL;
+	assert_int_equal(str_fmt(path, sizeof(path), "%s/vpsd.db", f->dir), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(db_open(f->dir, &db, &is_other, &note, &err), 0);
+	free(note);
+	assert_true(is_other);
+	assert_int_equal(sqlite3_prepare_v2(db,
+					    "SELECT count(*), (SELECT count(*) FROM plans) FROM "
+					    "meta WHERE key = 'id'",
+					    -1, &s, NULL),
+			 SQLITE_OK);
+	assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+	assert_int_equal(sqlite3_column_int(s, 0), 0);
+	assert_int_equal(sqlite3_column_int(s, 1), 1);
+	(void)sqlite3_finalize(s);
+	(void)sqlite3_close(db);
+	assert_int_equal(count_files(f->dir, "vpsd.db.restored*"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -346,6 +474,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_backup_by_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_id_is_of_the_database, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flush_waits_for_what_follows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_missing_beside_log, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_log_of_damaged, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restored_has_no_id, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
