@@ -128,8 +128,10 @@ static int remove_files(struct inst_manager *m, const char *digest, struct image
 {
 	const char *const argv[] = {"remove-image", "--pool", m->host->pool,
 				    "--digest",	    digest,   NULL};
-	struct job_spec job = {
-		.argv = argv, .timeout_usec = REMOVE_LIMIT, .done = on_files_removed};
+	struct job_spec job = {.argv = argv,
+			       .flags = JOB_REMOVAL,
+			       .timeout_usec = REMOVE_LIMIT,
+			       .done = on_files_removed};
 	struct image_removal *removal = calloc(1, sizeof(*removal));
 	int r;
 

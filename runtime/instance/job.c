@@ -9,6 +9,7 @@
 #include "runtime/instance/job.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,26 @@
 #define KILL_AFTER_USEC (10 * UINT64_C(1000000))
 #define STDIN_PIPE_SIZE (1024 * 1024)
 #define LOCK_FD 3 /* of a job: behind the standard ones */
+
+enum job_class {
+	JOB_CLASS_IMMEDIATE,
+	JOB_CLASS_LONG,
+	JOB_CLASS_REMOVAL,
+	JOB_CLASS_ORDINARY,
+	JOB_CLASS_MAX,
+};
+
+/* The first row whose flag a job has; the last one is for all others. */
+static const struct {
+	unsigned flag;
+	unsigned max; /* that run side by side */
+} classes[] = {
+	[JOB_CLASS_IMMEDIATE] = {JOB_IMMEDIATE, UINT_MAX},
+	[JOB_CLASS_LONG] = {JOB_LONG, INST_JOBS_LONG_MAX},
+	[JOB_CLASS_REMOVAL] = {JOB_REMOVAL, INST_JOBS_REMOVAL_MAX},
+	[JOB_CLASS_ORDINARY] = {0, INST_JOBS_MAX},
+};
+_Static_assert(sizeof(classes) / sizeof(classes[0]) == JOB_CLASS_MAX, "one row a class");
 
 enum job_state {
 	JOB_WAITING,
@@ -62,30 +83,34 @@ struct job_pool {
 	char *path;
 	int lock; /* what jobs inherit; -1 = not claimed */
 	struct job *first, *last;
-	unsigned n_running; /* without the immediate and the long ones */
-	unsigned n_long;
+	unsigned n_running[JOB_CLASS_MAX];
 	sd_event_source *on_turn;
 };
 
-/* Whom it counts against; NULL = nobody. */
-static unsigned *counter(struct job_pool *p, unsigned flags)
+static enum job_class class_of(const struct job *j)
 {
-	if (flags & JOB_IMMEDIATE)
-		return NULL;
-	return flags & JOB_LONG ? &p->n_long : &p->n_running;
+	enum job_class c = 0;
+
+	while (classes[c].flag && !(j->spec.flags & classes[c].flag))
+		c++;
+	return c;
+}
+
+static bool may_run(const struct job *j)
+{
+	enum job_class c = class_of(j);
+
+	return j->pool->n_running[c] < classes[c].max;
+}
+
+static void take_turn(struct job *j)
+{
+	j->pool->n_running[class_of(j)]++;
 }
 
 static void give_up_turn(struct job *j)
 {
-	unsigned *n = counter(j->pool, j->spec.flags);
-
-	if (n)
-		--*n;
-}
-
-static bool may_run(struct job_pool *p, unsigned flags)
-{
-	return flags & JOB_LONG ? p->n_long < INST_JOBS_LONG_MAX : p->n_running < INST_JOBS_MAX;
+	j->pool->n_running[class_of(j)]--;
 }
 
 static void close_fd(int *fd)
@@ -528,19 +553,16 @@ static void pool_next(struct job_pool *p)
 	struct job *j = p->first;
 
 	while (j) {
-		unsigned *n = counter(p, j->spec.flags);
-
-		if (j->state != JOB_WAITING || !n ||
-		    (!j->is_cancelled && !may_run(p, j->spec.flags))) {
+		if (j->state != JOB_WAITING || (!j->is_cancelled && !may_run(j))) {
 			j = j->next;
 			continue;
 		}
-		++*n;
+		take_turn(j);
 		if (!j->is_cancelled && spawn(j, &j->broken) >= 0) {
 			j = j->next;
 			continue;
 		}
-		--*n;
+		give_up_turn(j);
 		j->is_broken = true;
 		j->state = JOB_ENDED;
 		job_finish(j);
@@ -658,6 +680,7 @@ int job_start(struct job_pool *p, const struct job_spec *spec, struct job **ret_
 			job_free(j);
 			return r;
 		}
+		take_turn(j);
 	} else {
 		pool_wake(p);
 	}

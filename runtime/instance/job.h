@@ -2,8 +2,8 @@
 /*
  * Jobs: short-lived processes of vps-job (protocol: runtime/jobs/job.h). Started with a fixed
  * environment, cwd "/", stdin closed or a pipe; their stdout is read line by line, with a bound on
- * everything. At most INST_JOBS_MAX run at a time, and INST_JOBS_LONG_MAX long ones beside them;
- * others wait their turn in the order of arrival.
+ * everything. Of each class so many run at a time and the others wait their turn in the order of
+ * arrival: what takes long never stands in the way of what is short.
  */
 #pragma once
 
@@ -17,6 +17,7 @@
 
 #define INST_JOBS_MAX 4u
 #define INST_JOBS_LONG_MAX 4u
+#define INST_JOBS_REMOVAL_MAX 2u
 #define INST_JOB_ARGS_MAX 24u
 
 struct job;
@@ -48,8 +49,8 @@ enum job_flags {
 	JOB_STDIN = 1u << 0,	  /* a pipe to write to: job_stdin() */
 	JOB_IMMEDIATE = 1u << 1,  /* does not wait its turn */
 	JOB_STDOUT_RAW = 1u << 2, /* output is no JSON: it goes to raw() */
-	JOB_LONG = 1u << 3, /* takes as long as a client likes: INST_JOBS_LONG_MAX of their own,
-			       so that the short ones need not wait for them */
+	JOB_LONG = 1u << 3,	  /* as long as a client likes: INST_JOBS_LONG_MAX */
+	JOB_REMOVAL = 1u << 4,	  /* as long as a tree is big: INST_JOBS_REMOVAL_MAX */
 };
 
 struct job_spec {

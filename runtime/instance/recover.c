@@ -369,8 +369,10 @@ static void on_dir_removed(void *arg, const char *code, const struct err *err, j
 static void act_remove_dir(struct inst_manager *m, const char *id)
 {
 	const char *const argv[] = {"remove-instance", "--pool", m->host->pool, "--id", id, NULL};
-	const struct job_spec job = {
-		.argv = argv, .timeout_usec = REMOVE_LIMIT, .done = on_dir_removed};
+	const struct job_spec job = {.argv = argv,
+				     .flags = JOB_REMOVAL,
+				     .timeout_usec = REMOVE_LIMIT,
+				     .done = on_dir_removed};
 	struct err err = ERR_INIT;
 
 	if (m->keeps_strays) {
@@ -648,8 +650,10 @@ static int make_plan(const struct inst_manager *m, const struct recover_collect 
 static void clean_tmp(struct inst_manager *m)
 {
 	const char *const argv[] = {"clean-tmp", "--pool", m->host->pool, NULL};
-	const struct job_spec job = {
-		.argv = argv, .timeout_usec = REMOVE_LIMIT, .done = on_dir_removed};
+	const struct job_spec job = {.argv = argv,
+				     .flags = JOB_REMOVAL,
+				     .timeout_usec = REMOVE_LIMIT,
+				     .done = on_dir_removed};
 
 	(void)job_start(m->jobs, &job, NULL, NULL);
 }

@@ -240,8 +240,11 @@ static void delete_files(struct inst *i)
 {
 	const char *const argv[] = {
 		"remove-instance", "--pool", i->manager->host->pool, "--id", i->id, NULL};
-	const struct job_spec job = {
-		.argv = argv, .timeout_usec = REMOVE_LIMIT, .done = on_removed, .arg = i};
+	const struct job_spec job = {.argv = argv,
+				     .flags = JOB_REMOVAL,
+				     .timeout_usec = REMOVE_LIMIT,
+				     .done = on_removed,
+				     .arg = i};
 	struct err err = ERR_INIT;
 
 	if (i->op)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/str.h"
 #include "runtime/instance/job.h"
 #include "runtime/jobs/job.h"
@@ -300,6 +301,21 @@ static void test_raw(void **state)
 	assert_int_equal(s.raw, 100000);
 }
 
+/* How many jobs run: the test has no other children. */
+static unsigned children(void)
+{
+	char path[64], text[4096];
+	unsigned n = 0;
+	ssize_t len;
+
+	(void)str_fmt(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	len = file_read_short_at(AT_FDCWD, path, text, sizeof(text), NULL);
+	assert_true(len >= 0);
+	for (ssize_t i = 0; i < len; i++)
+		n += text[i] == ' '; /* behind each pid */
+	return n;
+}
+
 static void test_turns(void **state)
 {
 	struct seen s = {0};
@@ -308,6 +324,37 @@ static void test_turns(void **state)
 		(void)start(*state, &s, "echo '{\"result\": {\"id\": \"x\"}}'", 0, 0);
 	run_until(*state, &s.done, 3 * INST_JOBS_MAX);
 	assert_int_equal(s.err.code, 0);
+}
+
+/* Removals of huge trees, an hour each, and imports: a creation does not wait for them, nor they
+ * for one another. */
+static void test_classes(void **state)
+{
+	static const char *const held = "exec sleep 60";
+	static const char *const quick = "echo '{\"result\": {\"id\": \"x\"}}'";
+	struct fixture *f = *state;
+	struct seen removals = {0}, imports = {0}, s = {0}, last = {0};
+	struct job *first = NULL;
+
+	for (unsigned i = 0; i < 4 * INST_JOBS_MAX; i++) {
+		struct job *j = start(f, &removals, held, JOB_REMOVAL, 0);
+
+		first = first ? first : j;
+	}
+	for (unsigned i = 0; i < INST_JOBS_LONG_MAX; i++)
+		(void)start(f, &imports, held, JOB_LONG, 0);
+	for (unsigned i = 0; i < 2 * INST_JOBS_MAX; i++)
+		(void)start(f, &s, quick, 0, 0);
+	run_until(f, &s.done, 2 * INST_JOBS_MAX);
+	assert_int_equal(s.err.code, 0);
+	assert_int_equal(children(), INST_JOBS_REMOVAL_MAX + INST_JOBS_LONG_MAX);
+	/* The turn of a removal is the next removal's. */
+	(void)start(f, &last, quick, JOB_REMOVAL, 0);
+	job_cancel(first);
+	run_until(f, &removals.done, 1);
+	(void)sd_event_run(f->event, 0);
+	assert_int_equal(children(), INST_JOBS_REMOVAL_MAX + INST_JOBS_LONG_MAX);
+	assert_int_equal(last.done, 0);
 }
 
 /* A vpsd that is killed while its job, which does not care for SIGTERM, works in the pool. */
@@ -379,6 +426,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stdin_closed_while_waiting, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_raw, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_turns, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_classes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_claim, setup, teardown),
 	};
 
