@@ -2,7 +2,9 @@
 /*
  * Carrying a difference out. Everything is begun at once: transactions commit in the order in which
  * they were handed in, so plans and tenants are there before the instances that need them, and
- * instances do not wait for each other. The end of the last one ends the operation.
+ * instances do not wait for each other. Only what is refused for want of room waits until the
+ * deletions and changes have ended that may make some, and is tried again. The end of the last one
+ * ends the operation.
  */
 #include "runtime/instance/apply.h"
 
@@ -15,12 +17,18 @@
 #include "runtime/instance/apply_diff.h"
 #include "runtime/instance/private.h"
 
+struct apply_wait;
+
 struct apply {
 	struct inst_manager *manager;
 	struct op *op;
 	json_t *changes; /* array */
 	size_t pending;
 	size_t failed;
+	size_t n_making_room; /* deletions and changes under way */
+	struct apply_wait *waits, **last_wait;
+	bool is_last_try;
+	char undeleted[130]; /* the first whose deletion failed; "" = none */
 };
 
 /* One change under way. */
@@ -28,6 +36,16 @@ struct apply_step {
 	struct apply *apply;
 	size_t index;		    /* in changes */
 	struct inst_tenant *tenant; /* that is being written; NULL = none */
+	enum diff_action action;
+	bool makes_room; /* it counts in n_making_room */
+};
+
+/* One that waits for room. The documents may be gone by its turn. */
+struct apply_wait {
+	struct apply_wait *next;
+	struct apply_step *step;
+	struct diff_change change;
+	struct spec_instance spec;
 };
 
 static int compute(struct inst_manager *m, const struct inst_apply *req, struct diff *ret,
@@ -120,12 +138,27 @@ static void set_outcome(struct apply *a, size_t index, const char *outcome, cons
 					    err_text(err), "hint", err->hint));
 }
 
+static void note_undeleted(struct apply *a, size_t index)
+{
+	const json_t *row = json_array_get(a->changes, index);
+
+	if (!*a->undeleted)
+		(void)str_copy(a->undeleted, sizeof(a->undeleted),
+			       json_string_value(json_object_get(row, "target")));
+}
+
+static void try_waiting(struct apply *a);
+
 static void step_ended(struct apply_step *step, const char *code, const struct err *err)
 {
 	struct apply *a = step->apply;
 
 	set_outcome(a, step->index, err ? "failed" : "done", code, err);
+	if (err && step->action == DIFF_DELETE)
+		note_undeleted(a, step->index);
+	a->n_making_room -= step->makes_room;
 	free(step);
+	try_waiting(a);
 	a->pending--;
 	op_progress(a->op, "apply", json_array_size(a->changes) - a->pending,
 		    json_array_size(a->changes));
@@ -261,6 +294,81 @@ static int run_instance(struct inst_manager *m, const struct diff_change *c,
 	return op_watch(op, OP_WHEN_ENDED, on_op_ended, step, NULL, err);
 }
 
+/* Keeps a copy until there may be room. */
+static bool wait_for_room(struct apply *a, const struct diff_change *c, struct apply_step *step)
+{
+	struct apply_wait *w = calloc(1, sizeof(*w));
+
+	if (!w || json_rows_copy(&spec_instance_table, &w->spec, c->instance) < 0) {
+		free(w);
+		return false;
+	}
+	w->step = step;
+	w->change = *c;
+	w->change.instance = &w->spec;
+	w->change.json_fields = NULL;
+	*a->last_wait = w;
+	a->last_wait = &w->next;
+	return true;
+}
+
+static void begin_instance(struct apply *a, const struct diff_change *c, struct apply_step *step)
+{
+	struct err err = ERR_INIT;
+	int r;
+
+	/* It may end from within. */
+	step->makes_room = c->action != DIFF_CREATE;
+	a->n_making_room += step->makes_room;
+	r = run_instance(a->manager, c, step, &err);
+	if (r >= 0)
+		return;
+	if (r == -ENOSPC && !a->is_last_try && c->action != DIFF_DELETE &&
+	    wait_for_room(a, c, step)) {
+		a->n_making_room -= step->makes_room;
+		step->makes_room = false;
+		return;
+	}
+	if (r == -ENOSPC && *a->undeleted)
+		(void)err_ctx(&err, "'%s' could not be deleted", a->undeleted);
+	step_ended(step, NULL, &err);
+}
+
+/* A turn of its own: whoever ended an operation is done with it by then. */
+static void on_turn(void *arg, const struct err *err)
+{
+	struct apply *a = arg;
+	struct apply_wait *w = a->waits;
+
+	(void)err;
+	if (a->manager->is_closing)
+		return;
+	a->waits = NULL;
+	while (w) {
+		struct apply_wait *next = w->next;
+
+		begin_instance(a, &w->change, w->step);
+		spec_instance_done(&w->spec);
+		free(w);
+		w = next;
+	}
+	a->pending--;
+	finish(a);
+}
+
+static void try_waiting(struct apply *a)
+{
+	struct err err = ERR_INIT;
+
+	/* Not before all have been begun, and once. */
+	if (!a->waits || a->n_making_room > 0 || a->is_last_try)
+		return;
+	a->is_last_try = true;
+	a->pending++;
+	if (store_submit(store_txn_new(a->manager->store), on_turn, a, &err) < 0)
+		on_turn(a, &err);
+}
+
 static void run(struct apply *a, const struct diff_change *c, size_t index)
 {
 	struct apply_step *step;
@@ -282,14 +390,14 @@ static void run(struct apply *a, const struct diff_change *c, size_t index)
 		set_outcome(a, index, "failed", NULL, &err);
 		return;
 	}
-	*step = (struct apply_step){.apply = a, .index = index};
+	*step = (struct apply_step){.apply = a, .index = index, .action = c->action};
 	a->pending++;
-	if (c->kind == DIFF_PLAN)
-		r = inst_plan_add(a->manager, c->plan, on_written, step, &err);
-	else if (c->kind == DIFF_TENANT)
-		r = put_tenant(a->manager, c, step, &err);
-	else
-		r = run_instance(a->manager, c, step, &err);
+	if (c->kind == DIFF_INSTANCE) {
+		begin_instance(a, c, step);
+		return;
+	}
+	r = c->kind == DIFF_PLAN ? inst_plan_add(a->manager, c->plan, on_written, step, &err)
+				 : put_tenant(a->manager, c, step, &err);
 	if (r < 0)
 		step_ended(step, NULL, &err);
 }
@@ -319,6 +427,7 @@ int inst_apply(struct inst_manager *m, const struct inst_apply *req, struct op *
 		return err_set(err, ENOMEM, "cannot apply: out of memory");
 	}
 	a->manager = m;
+	a->last_wait = &a->waits;
 	r = op_new(m->ops, OP_APPLY, "documents", NULL, &a->op, err);
 	if (r < 0) {
 		json_decref(a->changes);
@@ -338,8 +447,11 @@ int inst_apply(struct inst_manager *m, const struct inst_apply *req, struct op *
 	op_hold(a->op);
 	/* Held open until all have been begun. */
 	a->pending = 1;
+	a->n_making_room = 1;
 	for (size_t i = 0; i < d.n; i++)
 		run(a, &d.items[i], i);
+	a->n_making_room--;
+	try_waiting(a);
 	a->pending--;
 	finish(a);
 	return 0;

@@ -107,6 +107,20 @@ changes() {
 	contains "$output" quota
 }
 
+@test "at the quota one instance takes the place of another in one run" {
+	local quota='.quota = {"instances": 2} | .instances[0].labels = {"role": "web"}'
+	document "$quota"
+	vps apply "$D/acme.json" >/dev/null
+	document "$quota | .instances[1].name = \"c\""
+	run changes --prune -n
+	equal "${lines[0]} ${lines[1]}" "delete instance acme/b create instance acme/c"
+	run changes --prune
+	[ "$status" -eq 0 ] || fail "$output"
+	equal "${lines[0]} ${lines[1]}" "delete instance acme/b create instance acme/c"
+	equal "$(vps ls acme --json | jq -r '[.instances[].name] | sort | join(" ")')" "a c"
+	vps wait acme/c running
+}
+
 @test "every verb that reads prints JSON with --json, and a table without" {
 	local verb
 	while read -r verb; do
