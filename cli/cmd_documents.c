@@ -137,6 +137,8 @@ static void print_change(const json_t *c)
 	cli_say(stdout, "%s %s %s", text_of(c, "action"), text_of(c, "kind"), text_of(c, "target"));
 	if (outcome)
 		cli_say(stdout, ": %s", outcome);
+	if (json_is_true(json_object_get(c, "restart_needed")))
+		cli_say(stdout, ", in force after its next start");
 	putchar('\n');
 	json_array_foreach (json_object_get(c, "fields"), i, f) {
 		cli_say(stdout, "    %s: ", text_of(f, "field"));

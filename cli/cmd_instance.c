@@ -21,7 +21,7 @@ static json_t *limit_of(const json_t *instance, const char *name)
 	return NULL;
 }
 
-/* "45.2MiB/512MiB"; the limit has a '!' when the kernel does not hold it. */
+/* "45.2MiB/512MiB"; the limit has a '!' when the kernel does not hold it while a guest lives. */
 static void used_of_limit(char dst[CLI_TEXT], const json_t *instance, const char *use,
 			  const char *limit, bool bytes)
 {
@@ -41,7 +41,7 @@ static void used_of_limit(char dst[CLI_TEXT], const json_t *instance, const char
 	}
 	(void)str_fmt(dst, CLI_TEXT, "%.40s/%.40s%s", have, most,
 		      json_is_true(json_object_get(l, "effective")) ||
-				      !str_eq(text_of(instance, "state"), "ready")
+				      !json_is_integer(json_object_get(instance, "pid"))
 			      ? ""
 			      : "!");
 }
@@ -200,6 +200,9 @@ static void print_instance(const json_t *v)
 	(void)str_fmt(text, sizeof(text), "%s (wanted: %s)", text_of(v, "state"),
 		      text_of(v, "desired"));
 	line("state", text);
+	if (json_is_true(json_object_get(v, "restart_needed")))
+		line("restart", "needed: a changed hostname or feature takes effect at its next "
+				"start");
 	if (json_is_string(json_object_get(v, "error")))
 		line("error", text_of(v, "error"));
 	line("plan", text_of(v, "plan"));

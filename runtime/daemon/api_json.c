@@ -151,8 +151,8 @@ json_t *api_instance(struct inst *i, bool whole)
 		"pid", i->pid ? json_integer(i->pid) : json_null(), "ids", "base",
 		(json_int_t)i->base, "count", (json_int_t)SPEC_IDMAP_RANGE, "last_exit",
 		inst_exit_name(i->last_exit), "error", text_or_null(i->error), "restart_needed",
-		(int)i->restart_needed, "operation", i->op ? json_string(i->op->id) : json_null(),
-		"unsupported", unsupported_json(i));
+		(int)(i->restart_needed && inst_is_up(i)), "operation",
+		i->op ? json_string(i->op->id) : json_null(), "unsupported", unsupported_json(i));
 	if (o && more)
 		(void)json_object_update(o, more);
 	json_decref(more);

@@ -165,8 +165,15 @@ static void step_ended(struct apply_step *step, const char *code, const struct e
 	finish(a);
 }
 
+/* A change that the guest sees at its next start says so. */
 static void on_op_ended(void *arg, struct op *op)
 {
+	const struct apply_step *step = arg;
+	const struct inst *i = inst_find_by_id(step->apply->manager, op->instance_id);
+
+	if (op->kind == OP_CHANGE && op->status == OP_DONE && i && i->restart_needed)
+		(void)json_object_set_new(json_array_get(step->apply->changes, step->index),
+					  "restart_needed", json_true());
 	step_ended(arg, op->error_code, op->status == OP_FAILED ? &op->err : NULL);
 }
 

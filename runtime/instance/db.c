@@ -90,12 +90,13 @@ void db_put_inst(struct store_txn *t, const struct inst *i)
 	store_txn_add(t,
 		      "UPDATE instances SET phase = ?, desired = ?, plan = ?, plan_version = ?, "
 		      "doc = ?, file_fields = ?, boot = ?, exit_boot = ?, last_exit = ?, "
-		      "failures = ?, failed = ?, error = ?, hostname_done = ? WHERE id = ?",
-		      "iisisiiiiiisss", (int64_t)i->phase, (int64_t)i->desired, i->plan->spec.name,
+		      "failures = ?, failed = ?, error = ?, hostname_done = ?, "
+		      "restart_needed = ? WHERE id = ?",
+		      "iisisiiiiiissis", (int64_t)i->phase, (int64_t)i->desired, i->plan->spec.name,
 		      (int64_t)i->plan->spec.version, doc, (int64_t)i->file_fields,
 		      (int64_t)i->boot, (int64_t)i->p->exit_boot, (int64_t)i->last_exit,
 		      (int64_t)i->failures, (int64_t)i->p->is_failed, i->error[0] ? i->error : NULL,
-		      i->p->hostname_done, i->id);
+		      i->p->hostname_done, (int64_t)i->restart_needed, i->id);
 }
 
 void db_drop_inst(struct store_txn *t, const struct inst *i)
@@ -239,6 +240,7 @@ enum inst_column {
 	COL_FAILED,
 	COL_ERROR,
 	COL_HOSTNAME_DONE,
+	COL_RESTART_NEEDED,
 	COL_RANGE,
 };
 
@@ -288,6 +290,7 @@ static void fill_numbers(struct inst *i, const struct store_row *r)
 	i->last_exit = (enum keeper_exit)store_row_int(r, COL_LAST_EXIT);
 	i->failures = (uint32_t)store_row_int(r, COL_FAILURES);
 	i->p->is_failed = store_row_int(r, COL_FAILED) != 0;
+	i->restart_needed = store_row_int(r, COL_RESTART_NEEDED) != 0;
 	i->range = (uint64_t)store_row_int(r, COL_RANGE);
 	str_escape(i->error, sizeof(i->error), store_row_text(r, COL_ERROR));
 	/* A host that was booted anew is a new chance. */
@@ -364,7 +367,8 @@ int db_load(struct inst_manager *m, struct err *err)
 		r = store_load(m->store,
 			       "SELECT i.id, tenant_id, name, phase, desired, plan, plan_version, "
 			       "digest, doc, by_file, file_fields, created, boot, exit_boot, "
-			       "last_exit, failures, failed, error, hostname_done, r.idx "
+			       "last_exit, failures, failed, error, hostname_done, "
+			       "restart_needed, r.idx "
 			       "FROM instances i LEFT JOIN id_ranges r ON r.instance_id = i.id",
 			       load_inst, m, err);
 	if (r >= 0)

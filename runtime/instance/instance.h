@@ -99,7 +99,7 @@ struct inst {
 	uint32_t failures;   /* quick ends in a row */
 	uint64_t retry_at;   /* seconds since the epoch of the next try after a failure; 0 = none */
 	char error[600];     /* why it failed or does not run though wanted; "" = nothing */
-	bool restart_needed; /* a changed field takes effect at the next start */
+	bool restart_needed; /* while it is up: a changed field takes effect at the next start */
 
 	struct cg_limit_status limits[CG_LIMIT_MAX]; /* as last applied or checked */
 	bool has_limits;			     /* limits[] was read from the kernel */

@@ -38,6 +38,7 @@ struct inst_change {
 	struct spec_instance spec;
 	struct spec_plan effective;
 	uint32_t file_fields;
+	bool restart_needed;
 };
 
 void inst_change_free(struct inst_change *c)
@@ -57,7 +58,8 @@ static void swap(struct inst *i, struct inst_change *c)
 	struct inst_change was = {.plan = i->plan,
 				  .spec = i->spec,
 				  .effective = i->effective,
-				  .file_fields = i->file_fields};
+				  .file_fields = i->file_fields,
+				  .restart_needed = i->restart_needed};
 
 	i->plan->instances--;
 	i->plan = c->plan;
@@ -65,6 +67,7 @@ static void swap(struct inst *i, struct inst_change *c)
 	i->spec = c->spec;
 	i->effective = c->effective;
 	i->file_fields = c->file_fields;
+	i->restart_needed = c->restart_needed;
 	admission_sub(&i->manager->load, &old);
 	admission_add(&i->manager->load, &new);
 	*c = was;
@@ -184,7 +187,6 @@ int inst_change(struct inst *i, const struct spec_instance *spec, uint32_t file_
 {
 	const char *why = policy_refuses(i->state, POLICY_VERB_CHANGE);
 	struct inst_change *c;
-	bool restart;
 	int r = inst_check_ready(i->manager, err);
 
 	if (r >= 0)
@@ -204,7 +206,7 @@ int inst_change(struct inst *i, const struct spec_instance *spec, uint32_t file_
 		inst_change_free(c);
 		return r;
 	}
-	restart = needs_restart(i, c);
+	c->restart_needed = i->restart_needed || needs_restart(i, c);
 	swap(i, c);
 	i->p->change = c;
 	r = inst_begin(i, OP_CHANGE, change_begun, ret, err);
@@ -215,6 +217,5 @@ int inst_change(struct inst *i, const struct spec_instance *spec, uint32_t file_
 		inst_change_free(c);
 		return r;
 	}
-	i->restart_needed |= restart;
 	return 0;
 }

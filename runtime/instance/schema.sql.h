@@ -74,4 +74,6 @@ static const char *const store_migrations[] = {
 	"  key TEXT PRIMARY KEY NOT NULL,"
 	"  value TEXT NOT NULL"
 	") STRICT, WITHOUT ROWID;",
+	/* 2 -> 3: a changed field waits for the next start */
+	"ALTER TABLE instances ADD COLUMN restart_needed INTEGER NOT NULL DEFAULT 0;",
 };

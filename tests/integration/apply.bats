@@ -62,6 +62,26 @@ changes() {
 	equal "$(field acme/a .pid) $(field acme/b .pid)" "$a $b"
 }
 
+@test "a changed hostname waits for the next start, and everybody says so" {
+	local change='.instances[0].labels = {"role": "web"} | .instances[1].overrides = {"pids": 40}'
+	equal "$(field acme/b .restart_needed)" false
+	document "$change | .instances[1].hostname = \"new.example\""
+	run vps apply "$D/acme.json"
+	[ "$status" -eq 0 ]
+	contains "$output" "instance acme/b: done, in force after its next start"
+	equal "$(inside acme/b hostname)" b.example
+	kill_vpsd KILL
+	start_vpsd
+	equal "$(field acme/b .restart_needed)" true
+	contains "$(vps info acme/b)" "takes effect at its next start"
+	vps restart --force acme/b
+	equal "$(field acme/b .restart_needed)" false
+	equal "$(inside acme/b hostname)" new.example
+	document "$change"
+	vps apply "$D/acme.json" >/dev/null
+	vps restart --force acme/b
+}
+
 @test "a refused limit of a running instance leaves everything as it was" {
 	local before
 	before=$(vps info acme/b --json | jq -S '.overrides, .limits')

@@ -312,6 +312,46 @@ static void test_end_while_change_fails(void **state)
 	is_sound();
 }
 
+static struct op *rename_begin(struct inst *i, const char *hostname)
+{
+	_cleanup_spec_instance_ struct spec_instance spec = {0};
+	struct err err = ERR_INIT;
+	struct op *op = NULL;
+
+	assert_int_equal(json_rows_copy(&spec_instance_table, &spec, &i->spec), 0);
+	free(spec.hostname);
+	spec.hostname = strdup(hostname);
+	assert_non_null(spec.hostname);
+	assert_int_equal(inst_change(i, &spec, 0, &op, &err), 0);
+	return op;
+}
+
+/* A changed hostname waits for the next start of the guest: the database knows, whoever runs, and a
+ * change that was not written waits for nothing. */
+static void test_change_that_waits_for_a_start(void **state)
+{
+	struct inst *i = create("a");
+
+	(void)state;
+	commits_fail("INSERT ON operations", "NEW.kind = 5");
+	assert_int_equal(ended(rename_begin(i, "other")).status, OP_FAILED);
+	assert_false(i->restart_needed);
+	commits_work();
+	assert_int_equal(ended(rename_begin(i, "other")).status, OP_DONE);
+	assert_true(i->restart_needed);
+	vpsd_down();
+	vpsd_up();
+	AWAIT(inst_is_ready(rig->m));
+	i = find("a");
+	assert_int_equal(i->state, INST_RUNNING);
+	assert_true(i->restart_needed);
+	(void)ended(stop_begin(i, true));
+	(void)ended(start_begin(i));
+	assert_false(i->restart_needed);
+	assert_int_equal(rig_number("SELECT restart_needed FROM instances"), 0);
+	is_sound();
+}
+
 /* --- vpsd itself ----------------------------------------------------------------------------- */
 
 /* vpsd dies while an instance is created, then while it is deleted. */
@@ -490,16 +530,27 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_keeper_lost_while_starting), T(test_keeper_gone_while_starting),
-		T(test_keeper_away_for_a_restart),  T(test_keeper_lost_while_stopping),
-		T(test_adoption_refused),	    T(test_end_while_listed),
-		T(test_readiness_survives),	    T(test_create_cannot_be_written),
-		T(test_create_cannot_be_undone),    T(test_start_cannot_be_written),
-		T(test_stop_cannot_be_written),	    T(test_delete_cannot_be_written),
-		T(test_end_cannot_be_recorded),	    T(test_end_while_change_fails),
-		T(test_death_in_create_and_delete), T(test_death_in_restart),
-		T(test_leftovers_do_not_block),	    T(test_end_of_deleted),
-		T(test_resumed_deletion_is_alone),  T(test_resumed_deletion_fails),
+		T(test_keeper_lost_while_starting),
+		T(test_keeper_gone_while_starting),
+		T(test_keeper_away_for_a_restart),
+		T(test_keeper_lost_while_stopping),
+		T(test_adoption_refused),
+		T(test_end_while_listed),
+		T(test_readiness_survives),
+		T(test_create_cannot_be_written),
+		T(test_create_cannot_be_undone),
+		T(test_start_cannot_be_written),
+		T(test_stop_cannot_be_written),
+		T(test_delete_cannot_be_written),
+		T(test_end_cannot_be_recorded),
+		T(test_end_while_change_fails),
+		T(test_change_that_waits_for_a_start),
+		T(test_death_in_create_and_delete),
+		T(test_death_in_restart),
+		T(test_leftovers_do_not_block),
+		T(test_end_of_deleted),
+		T(test_resumed_deletion_is_alone),
+		T(test_resumed_deletion_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
