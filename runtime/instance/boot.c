@@ -21,6 +21,8 @@
 /* A keeper that was lost is back sooner, or something is wrong. */
 #define KEEPER_WAIT (10 * USEC_PER_SEC)
 #define KEEPER_POLL (100 * USEC_PER_MSEC)
+/* As tolerate_unsupported and lists name the device program. */
+#define FENCE_ITEM "devices"
 
 /* --- what a launch needs --------------------------------------------------------------------- */
 
@@ -44,22 +46,59 @@ static unsigned device_features(const struct inst *i)
 	       (i->effective.features.tun ? CG_DEVICE_TUN : 0u);
 }
 
-/* The device program is a second fence behind the user namespace and nodev: a host that may not
- * load it is told of, and goes on. */
-static void fence_devices(struct inst *i)
+static int attach_fence(struct inst *i, struct err *err)
 {
-	struct inst_manager *m = i->manager;
 	unsigned features = device_features(i);
-	struct err err = ERR_INIT;
-	int *prog = &m->devices[features % DEVICE_SETS];
+	int *prog = &i->manager->devices[features % DEVICE_SETS];
 
 	if (*prog < 0)
-		*prog = cg_devices_load(features, &err);
-	i->has_device_fence = *prog >= 0 && cg_devices_attach(i->p->cg.fd, *prog, &err) >= 0;
-	if (!i->has_device_fence && !m->has_device_error) {
-		m->has_device_error = true;
-		log_warning("no device program on this host: %s", err_text(&err));
+		*prog = cg_devices_load(features, err);
+	return *prog < 0 ? *prog : cg_devices_attach(i->p->cg.fd, *prog, err);
+}
+
+/* A second fence, behind the user namespace and nodev; like any limit it is there, or refused, or
+ * tolerated by name and shown as missing. */
+int inst_fence_devices(struct inst *i, struct err *err)
+{
+	struct inst_manager *m = i->manager;
+	struct err why = ERR_INIT;
+
+	i->has_device_fence = attach_fence(i, &why) >= 0;
+	if (i->has_device_fence)
+		return 0;
+	if (str_copy(m->device_why, sizeof(m->device_why), err_text(&why)) < 0)
+		(void)str_copy(m->device_why, sizeof(m->device_why), "the kernel refuses it");
+	if (!spec_host_tolerates(m->host, FENCE_ITEM)) {
+		(void)err_set(err, EOPNOTSUPP, "this host cannot enforce " FENCE_ITEM ": %s",
+			      err_text(&why));
+		return err_hint(err,
+				"%s%sor put \"tolerate_unsupported\": [\"" FENCE_ITEM
+				"\"] into vpsd.json, to run guests without that fence",
+				why.hint, *why.hint ? "; give it that, " : "make that work, ");
 	}
+	if (!m->has_device_error) {
+		m->has_device_error = true;
+		log_warning("guests run without a device program, which is tolerated: %s",
+			    err_text(&why));
+	}
+	return 0;
+}
+
+void inst_fence_item(const struct inst *i, struct spec_items *ret)
+{
+	const struct inst_manager *m = i->manager;
+	const char *why = m->device_why;
+	struct spec_item *item;
+
+	if (!inst_is_up(i) || i->has_device_fence || ret->n >= SPEC_ITEMS_MAX)
+		return;
+	if (i->p->cg.fd < 0 || !*why)
+		why = "it runs without its cgroup";
+	item = &ret->items[ret->n++];
+	*item = (struct spec_item){.is_tolerated = spec_host_tolerates(m->host, FENCE_ITEM)};
+	(void)str_copy(item->name, sizeof(item->name), FENCE_ITEM);
+	(void)str_copy(item->reason, sizeof(item->reason), why);
+	ret->n_refused += !item->is_tolerated;
 }
 
 static int make_cgroup(struct inst *i, struct err *err)
@@ -81,8 +120,7 @@ static int make_cgroup(struct inst *i, struct err *err)
 	if (r < 0)
 		return r;
 	i->has_limits = true;
-	fence_devices(i);
-	return 0;
+	return inst_fence_devices(i, err);
 }
 
 /* A private copy of a directory's mount, attached nowhere. */

@@ -103,7 +103,7 @@ struct inst {
 
 	struct cg_limit_status limits[CG_LIMIT_MAX]; /* as last applied or checked */
 	bool has_limits;			     /* limits[] was read from the kernel */
-	bool has_device_fence;
+	bool has_device_fence; /* while it is up: its device program is attached */
 
 	struct inst_private *p;
 };

@@ -72,11 +72,12 @@ struct inst_private {
 	bool is_unknown;    /* the keeper was lost during the launch */
 	bool is_restarting; /* loaded: a restart was interrupted */
 	bool has_loaded_op; /* i->op is of an earlier vpsd */
-	/* Its files are being removed, or its rows: whoever ends that frees the instance, so nothing
-	 * else may begin. With or without an operation, as one that recovery resumes has none. */
+	/* Its files are being removed, or its rows: whoever ends that frees the instance, so
+	 * nothing else may begin. With or without an operation, as one that recovery resumes has
+	 * none. */
 	bool is_removing;
-	bool force;	    /* of the stop under way */
-	uint64_t timeout;   /* usec, of the stop under way */
+	bool force;	  /* of the stop under way */
+	uint64_t timeout; /* usec, of the stop under way */
 	uint64_t exit_boot;
 	uint64_t unforgotten;	/* boot whose end could not be recorded; 0 = none */
 	uint64_t keeper_until;	/* usec: a start waits so long for a keeper */
@@ -144,6 +145,7 @@ struct inst_manager {
 	struct sbuf seccomp_text;
 	int devices[DEVICE_SETS]; /* program fds by features; -1 = not loaded */
 	bool has_device_error;	  /* told once */
+	char device_why[160];	  /* why the last guest without a device program has none */
 	struct spec_support support[SUPPORT_MAX];
 	struct keeper_link keeper;
 	struct recover_collect *collect; /* a listing under way */
@@ -259,6 +261,11 @@ void inst_forget_owed(struct inst *i);
 void inst_watch_self(struct inst *i);
 /* Its init says that the boot is complete. */
 void inst_said_ready(struct inst *i);
+/* Attaches the device program to its cgroup. -EOPNOTSUPP when that fails and the host document does
+ * not tolerate it; has_device_fence is the truth either way. */
+int inst_fence_devices(struct inst *i, struct err *err);
+/* Adds the device program to what is unsupported, when it runs without. */
+void inst_fence_item(const struct inst *i, struct spec_items *ret);
 int inst_open_log(const struct inst *i, bool make, struct err *err);
 /* Go on with a stop or a restart that was interrupted: the guest still runs. */
 void inst_restart_again(struct inst *i);

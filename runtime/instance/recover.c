@@ -212,6 +212,21 @@ static int look(struct inst_manager *m, struct recover_collect *c, struct err *e
 
 /* --- acting: guests -------------------------------------------------------------------------- */
 
+/* The guest lives already, so what cannot be attached is said and shown. */
+static void take_fence(struct inst *i)
+{
+	struct err err = ERR_INIT;
+
+	i->has_device_fence = cg_devices_is_attached(i->p->cg.fd, NULL) > 0;
+	if (i->has_device_fence)
+		return;
+	if (inst_fence_devices(i, &err) < 0)
+		log_error("%s: runs without its device program: %s", i->full_name, err_text(&err));
+	else if (i->has_device_fence)
+		log_warning("%s: ran without its device program, which is there again",
+			    i->full_name);
+}
+
 /* The cgroup of a guest that was found running: opened, and its limits said again, since the
  * database may have a change that vpsd did not live to apply. */
 static void take_cgroup(struct inst *i)
@@ -232,7 +247,7 @@ static void take_cgroup(struct inst *i)
 		log_warning("%s: cannot renew its limits: %s", i->full_name, err_text(&err));
 	else
 		i->has_limits = true;
-	i->has_device_fence = cg_devices_is_attached(i->p->cg.fd, NULL) > 0;
+	take_fence(i);
 }
 
 /* A keeper that adopted a guest did not hear what it said before. */

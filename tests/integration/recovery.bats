@@ -187,6 +187,56 @@ names() {
 	equal "$(guest_pids | wc -l)" 0
 }
 
+# without_bpf COMMAND...: while the kernel refuses all programs of vpsd.
+without_bpf() {
+	local tracer pid code=0
+	pid=$(vpsd_pid)
+	strace -f -qq -o /dev/null -e trace=bpf -e inject=bpf:error=EPERM -p "$pid" 3>&- &
+	tracer=$!
+	await 10 grep -q "^TracerPid:[[:space:]]*$tracer" "/proc/$pid/status"
+	"$@" >"$T/op.out" 2>&1 || code=$?
+	kill "$tracer"
+	wait "$tracer" || true
+	return "$code"
+}
+
+# fences T/N: how many lines of "unsupported" are about its device program.
+fences() {
+	field "$1" '.unsupported | map(select(.item == "devices" and (.reason | contains("device program")))) | length'
+}
+
+@test "no guest without the device program, unless that is tolerated; the next vpsd attaches it" {
+	command -v strace >/dev/null || skip "needs strace"
+	host_document '.tolerate_unsupported -= ["devices"]'
+	kill_vpsd TERM
+	start_vpsd
+	make_instance t/d --no-start
+	! without_bpf vps start t/d || fail "it was started"
+	contains "$(cat "$T/op.out")" "cannot enforce devices: "
+	contains "$(cat "$T/op.out")" '"tolerate_unsupported": ["devices"]'
+	equal "$(field t/d .state)" failed
+	host_document '.tolerate_unsupported += ["devices"]'
+	kill_vpsd TERM
+	start_vpsd
+	without_bpf vps start t/d || fail "$(cat "$T/op.out")"
+	equal "$(fences t/d)" 1
+	kill_vpsd KILL
+	start_vpsd
+	equal "$(field t/d .state)" running
+	# Where the kernel lets it, that is.
+	if tail -n 5 "$T/vpsd.log" | grep -q "t/d: ran without its device program, which is there again"; then
+		equal "$(fences t/d)" 0
+	else
+		[ "$MODE" = host ]
+		equal "$(fences t/d)" 1
+	fi
+	drop_instance t/d
+	host_document
+	kill_vpsd TERM
+	start_vpsd
+	sound
+}
+
 @test "vpsd is killed during an import: nothing of it stays" {
 	mkfifo "$T/pipe"
 	vps image import half - <"$T/pipe" >/dev/null 2>&1 3>&- &

@@ -54,6 +54,7 @@ struct rig_guest {
 struct rig_cgroup {
 	char id[ID_TEXT], tenant[ID_TEXT];
 	int fd;
+	bool is_fenced;
 };
 
 struct rig {
@@ -82,8 +83,9 @@ struct rig {
 	/* Cgroups. */
 	struct rig_cgroup cgroups[GUESTS_MAX];
 	size_t n_cgroups;
-	unsigned busy;	/* so many removals find processes */
-	int timeout_ms; /* the longest wait that was asked for */
+	bool has_fences; /* device programs can be loaded */
+	unsigned busy;	 /* so many removals find processes */
+	int timeout_ms;	 /* the longest wait that was asked for */
 };
 
 /* What the functions below work on. */

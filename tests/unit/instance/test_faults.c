@@ -453,6 +453,92 @@ static void test_end_of_deleted(void **state)
 	is_sound();
 }
 
+/* --- the device program ---------------------------------------------------------------------- */
+
+/* The reason that is shown for its lack; NULL = it is not among what is unsupported. */
+static const char *fence_item(const struct inst *i)
+{
+	static struct spec_items items;
+
+	inst_unsupported(i, &items);
+	for (size_t n = 0; n < items.n; n++)
+		if (str_eq(items.items[n].name, "devices"))
+			return items.items[n].reason;
+	return NULL;
+}
+
+/* Only these names are tolerated from now on. */
+static void tolerate(const char *name)
+{
+	rig->host.tolerate_unsupported.n = name ? 1 : 0;
+	free(rig->host.tolerate_unsupported.items[0]);
+	rig->host.tolerate_unsupported.items[0] = strdup(name ? name : "");
+}
+
+static void test_no_device_program(void **state)
+{
+	struct inst *i;
+	struct op end;
+
+	(void)state;
+	/* Tolerated, and shown while it runs. */
+	tolerate("devices");
+	i = create("a");
+	assert_false(i->has_device_fence);
+	assert_non_null(fence_item(i));
+	assert_non_null(strstr(fence_item(i), "not here"));
+	assert_int_equal(ended(stop_begin(i, true)).status, OP_DONE);
+	assert_null(fence_item(i));
+	/* Not tolerated: nothing is left of the start, and it says what would help. */
+	tolerate(NULL);
+	end = ended(start_begin(i));
+	assert_int_equal(end.status, OP_FAILED);
+	assert_int_equal(end.err.code, EOPNOTSUPP);
+	assert_non_null(strstr(end.err.msg, "cannot enforce devices: cannot load"));
+	assert_non_null(strstr(end.err.hint, "\"tolerate_unsupported\": [\"devices\"]"));
+	assert_int_equal(i->state, INST_FAILED);
+	is_sound();
+	tolerate("disk.*");
+	assert_int_equal(ended(start_begin(i)).status, OP_FAILED);
+	/* The host has it. */
+	rig->has_fences = true;
+	assert_int_equal(ended(start_begin(i)).status, OP_DONE);
+	assert_true(i->has_device_fence);
+	assert_null(fence_item(i));
+	is_sound();
+}
+
+/* A guest that vpsd finds without it gets it back; where that fails the guest goes on, and that is
+ * shown. */
+static void test_device_program_found_missing(void **state)
+{
+	struct inst *i;
+
+	(void)state;
+	tolerate(NULL);
+	rig->has_fences = true;
+	(void)create("a");
+	assert_true(rig->cgroups[0].is_fenced);
+	vpsd_down();
+	rig->cgroups[0].is_fenced = false;
+	vpsd_up();
+	assert_true(rig->cgroups[0].is_fenced);
+	assert_true(find("a")->has_device_fence);
+	assert_null(fence_item(find("a")));
+	vpsd_down();
+	rig->cgroups[0].is_fenced = false;
+	rig->has_fences = false;
+	vpsd_up();
+	i = find("a");
+	assert_non_null(i);
+	assert_int_equal(i->state, INST_RUNNING);
+	assert_int_equal(i->boot, 1);
+	assert_non_null(fence_item(i));
+	is_sound();
+}
+
+/* --- removals -------------------------------------------------------------------------------- */
+
 static unsigned jobs_of(const char *words)
 {
 	_cleanup_free_ char *text = NULL;
@@ -549,6 +635,8 @@ int main(void)
 		T(test_death_in_restart),
 		T(test_leftovers_do_not_block),
 		T(test_end_of_deleted),
+		T(test_no_device_program),
+		T(test_device_program_found_missing),
 		T(test_resumed_deletion_is_alone),
 		T(test_resumed_deletion_fails),
 	};
