@@ -184,6 +184,25 @@ unfault() {
 	contains "$(vps apply "$T/late")" "nothing to change"
 }
 
+@test "an upload whose operation could not be written gives back its name" {
+	local client
+	other_archive
+	mkfifo "$T/pipe"
+	fault
+	vps image import held - <"$T/pipe" 3>&- &
+	client=$!
+	exec 5>"$T/pipe" # held open: the archive does not end
+	head -c 1000 "$T/other.tar" >&5
+	await 10 grep -q INJECTED "$T/strace"
+	sleep 0.5
+	unfault
+	alive "$client"
+	await 10 vps image import held "$T/other.tar"
+	vps image delete --yes held
+	exec 5>&-
+	ended_with "$client" 1
+}
+
 is_gone() {
 	! vps info "$1"
 }
