@@ -241,6 +241,28 @@ static void words_of(char dst[CLI_TEXT], const json_t *list_)
 		(void)str_copy(dst, CLI_TEXT, "many");
 }
 
+/* What all guests share of the kernel, and what would be right. */
+static void print_sysctls(const json_t *list_)
+{
+	static const char *const heads[] = {"SHARED SETTING", "VALUE", "AT LEAST", "GOOD", NULL};
+	struct table *t = table_new(heads);
+	size_t i;
+	json_t *v;
+	json_array_foreach (list_, i, v) {
+		const json_t *value = json_object_get(v, "value");
+		const bool good = json_is_true(json_object_get(v, "good"));
+		table_cell(t, "%s", text_of(v, "setting"));
+		if (json_is_integer(value))
+			table_cell(t, "%lld", (long long)json_integer_value(value));
+		else
+			table_cell(t, "-");
+		table_cell(t, "%lld", (long long)json_integer_value(json_object_get(v, "wanted")));
+		table_cell(t, good ? "yes" : "no (%s)", text_of(v, "reason"));
+	}
+	putchar('\n');
+	table_print(t);
+}
+
 static void print_host(const json_t *h)
 {
 	const json_t *cg = json_object_get(h, "cgroups"), *c = json_object_get(h, "capacity");
@@ -282,6 +304,7 @@ static void print_host(const json_t *h)
 			table_cell(t, "no (%s)", text_of(v, "reason"));
 	}
 	table_print(t);
+	print_sysctls(json_object_get(h, "sysctls"));
 }
 
 int cmd_host(struct cli *cli, int argc, char **argv)

@@ -9,6 +9,7 @@
 
 #include "base/pidref.h"
 #include "cgroups/tree.h"
+#include "runtime/daemon/sysctls.h"
 
 #define WAIT_MAX_USEC (3600u * 1000000ull)
 
@@ -65,6 +66,22 @@ static json_t *support_json(const struct inst_manager *m)
 	return a;
 }
 
+static json_t *sysctls_json(void)
+{
+	struct sysctl_status all[SYSCTL_MAX];
+	json_t *a = json_array();
+	sysctls_read_host(all);
+	for (size_t i = 0; a && i < SYSCTL_MAX; i++)
+		(void)json_array_append_new(
+			a,
+			json_pack("{s:s, s:o, s:I, s:b, s:s}", "setting", all[i].name, "value",
+				  all[i].is_known ? json_integer((json_int_t)all[i].value)
+						  : json_null(),
+				  "wanted", (json_int_t)all[i].wanted, "good", (int)all[i].is_good,
+				  "reason", all[i].is_good ? "" : all[i].why));
+	return a;
+}
+
 int api_host_get(struct request *rq, struct err *err)
 {
 	struct api *api = api_of(rq);
@@ -79,14 +96,15 @@ int api_host_get(struct request *rq, struct err *err)
 		(void)json_array_append_new(tolerated,
 					    json_string(h->tolerate_unsupported.items[i]));
 	json_t *o = json_pack(
-		"{s:s, s:s, s:s, s:o, s:b, s:o, s:s, s:s, s:o, s:o, s:o, s:o}", "version",
+		"{s:s, s:s, s:s, s:o, s:b, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "version",
 		VPS_VERSION, "kernel", u.release, "boot_id", boot, "started",
 		api_time(api->started), "ready", (int)inst_is_ready(api->manager), "keeper_pid",
 		inst_keeper_pid(api->manager) ? json_integer(inst_keeper_pid(api->manager))
 					      : json_null(),
 		"state", h->state, "pool", h->pool, "cgroups",
 		cgroups_json(inst_cgroups(api->manager)), "capacity", capacity_json(api->manager),
-		"support", support_json(api->manager), "tolerate_unsupported", tolerated);
+		"support", support_json(api->manager), "tolerate_unsupported", tolerated, "sysctls",
+		sysctls_json());
 	request_json(rq, 200, o);
 	return 0;
 }

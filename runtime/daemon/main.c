@@ -24,6 +24,7 @@
 #include "runtime/daemon/api.h"
 #include "runtime/daemon/idcheck.h"
 #include "runtime/daemon/scope.h"
+#include "runtime/daemon/sysctls.h"
 #include "runtime/instance/host_down.h"
 #include "runtime/instance/store.h"
 
@@ -323,6 +324,7 @@ static int setup_loop(struct daemon *d, struct err *err)
 static int serve(struct daemon *d, const struct options *o, struct err *err)
 {
 	int r = setup_loop(d, err);
+	sysctls_warn();
 	if (r == 0)
 		r = start(d, o, err);
 	if (r < 0)

@@ -54,8 +54,9 @@ const struct sbx_mount_row sbx_mount_rows[] = {
 	/* Without nodev: its device nodes are ours. */
 	HOST_FS(ROOT, "dev", "tmpfs", "mode=0755,uid=$base,gid=$base,size=4m,nr_inodes=4096",
 		MOUNT_ATTR_NOSUID, DEV),
-	/* An instance of its own is what a mount of devpts always is; max bounds its share of
-	 * kernel.pty.max. */
+	/* An instance of its own is what a mount of devpts always is. max bounds what is opened
+	 * here only: root of a guest may mount another with a larger one, so that kernel.pty.max is
+	 * the bound for all guests together (runtime/daemon/sysctls.c). */
 	HOST_FS(DEV, "pts", "devpts", "newinstance,ptmxmode=0666,mode=0620,gid=$tty,max=256",
 		MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, PTS),
 	{SBX_STAGE_HOST, SBX_MOUNT_CONSOLE, SBX_PLACE_DEV, "console", NULL, NULL, 0, SBX_PLACE_NONE,

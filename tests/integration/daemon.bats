@@ -49,6 +49,19 @@ refused() {
 	contains "$(cat "$T/vpsd.log")" "sharing is not in force: image files are shared by all instances of the host"
 }
 
+@test "settings of the kernel that all guests share are shown, and a bad one is told at the start" {
+	local sys
+	run vps host --json
+	for sys in kernel.pty.max fs.aio-max-nr kernel.core_pipe_limit; do
+		equal "$(jq --arg s "$sys" '.sysctls[] | select(.setting == $s) | .value' <<<"$output")" "$(cat "/proc/sys/${sys//.//}")"
+		contains "$(vps host)" "$sys"
+	done
+	for sys in $(jq -r '.sysctls[] | select(.good | not) | .setting' <<<"$output"); do
+		contains "$(cat "$T/vpsd.log")" "$sys is $(cat "/proc/sys/${sys//.//}"), at least "
+	done
+	[ "$(cat /proc/sys/kernel/pty/max)" -ge 1048576 ] || contains "$(cat "$T/vpsd.log")" "one guest can take the terminals"
+}
+
 @test "a second vpsd is refused by the lock of the first" {
 	run timeout 30 vpsd --config "$T/vpsd.json" --helpers "$O" 3>&-
 	[ "$status" -eq 1 ]
