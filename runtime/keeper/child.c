@@ -83,6 +83,18 @@ static bool child_known(struct keeper *k, pid_t pid)
 			return true;
 		}
 	}
+	for (struct guest *g = k->guests; g; g = g->next) {
+		if (g->notify.reader == pid) {
+			guest_notify_answer(k, g);
+			return true;
+		}
+	}
+	for (struct drop *d = k->drops; d; d = d->next) {
+		if (d->holder == pid) {
+			drop_holder_ended(k, d);
+			return true;
+		}
+	}
 	for (struct session *s = k->sessions; s; s = s->next) {
 		if (s->leader == pid) {
 			session_pid_event(k, s);

@@ -13,9 +13,6 @@
 #include "base/str.h"
 #include "runtime/keeper/keeper.h"
 
-#define NOTIFY_TURN 16	     /* datagrams per guest in one turn of the loop */
-#define NOTIFY_LEN_MAX 4096u /* what is looked at of a datagram */
-
 struct guest *guest_find(const struct keeper *k, const char *id)
 {
 	for (struct guest *g = k->guests; g; g = g->next)
@@ -50,11 +47,11 @@ static struct guest *guest_new(struct keeper *k, const char *id, uint64_t boot)
 		return NULL;
 	(void)str_copy(g->info.id, sizeof(g->info.id), id);
 	g->info.boot = boot;
-	g->pid = g->console = g->notify = SOURCE_INIT;
+	g->pid = g->console = SOURCE_INIT;
+	notify_init(k, &g->notify);
 	g->console_slave = -1;
 	g->log = CONSOLE_LOG_INIT;
 	budget_init(&g->console_budget, CONSOLE_RATE, CONSOLE_BURST, k->now);
-	budget_init(&g->notify_budget, NOTIFY_RATE, NOTIFY_BURST, k->now);
 	return g;
 }
 
@@ -62,8 +59,7 @@ static struct guest *guest_new(struct keeper *k, const char *id, uint64_t boot)
 static void guest_close(struct keeper *k, struct guest *g)
 {
 	console_end(k, g);
-	timer_clear(k, &g->notify_timer);
-	source_close(k, &g->notify);
+	notify_end(k, &g->notify);
 	source_close(k, &g->pid);
 	console_log_done(&g->log);
 }
@@ -196,7 +192,7 @@ int guest_started(struct keeper *k, struct op *op, struct sbx_started *started, 
 	console_log_init(&g->log, take_fd(&op->log_dir), op->log_max);
 	r = watch(k, &g->console, SOURCE_CONSOLE, &started->console, err);
 	if (r == 0)
-		r = watch(k, &g->notify, SOURCE_NOTIFY, &started->notify, err);
+		r = notify_watch(k, &g->notify, &started->notify, err);
 	if (r == 0)
 		r = watch(k, &g->pid, SOURCE_GUEST, &started->pidfd, err);
 	if (r < 0) {
@@ -350,53 +346,17 @@ void guest_event(struct keeper *k, struct guest *g)
 	guest_close(k, g);
 }
 
-/* Whether a datagram of sd_notify(3) has the line READY=1. */
-static bool says_ready(const char *p, size_t len)
+void guest_notify_answer(struct keeper *k, struct guest *g)
 {
-	static const char ready[] = "READY=1";
-	const size_t n = sizeof(ready) - 1;
-
-	while (len > 0) {
-		const char *end = memchr(p, '\n', len);
-		size_t line = end ? (size_t)(end - p) : len;
-
-		if (line == n && memcmp(p, ready, n) == 0)
-			return true;
-		if (!end)
-			break;
-		p += line + 1;
-		len -= line + 1;
-	}
-	return false;
+	if (!notify_answer(k, &g->notify))
+		return;
+	g->info.ready = true;
+	log_info("guest %s boot %llu is ready", g->info.id, (unsigned long long)g->info.boot);
 }
 
-void guest_notify(struct keeper *k, struct guest *g)
+void guest_notify_expired(struct keeper *k, struct guest *g)
 {
-	char *buf = (char *)k->buffers->data;
-	uint64_t left = budget_left(&g->notify_budget, k->now);
-
-	/* Any process inside may write here, so READY=1 is a claim, and all else is thrown away.
-	 * fds that come along are dropped by the kernel, as there is no room for them. */
-	for (int i = 0; i < NOTIFY_TURN && left > 0; i++, left--) {
-		ssize_t n = recv(g->notify.fd, buf, NOTIFY_LEN_MAX, MSG_DONTWAIT);
-
-		if (n < 0)
-			return;
-		budget_spend(&g->notify_budget, 1);
-		if (!g->info.ready && says_ready(buf, (size_t)n)) {
-			g->info.ready = true;
-			log_info("guest %s boot %llu is ready", g->info.id,
-				 (unsigned long long)g->info.boot);
-		}
-	}
-	if (left == 0) {
-		source_want(k, &g->notify, 0);
-		timer_set(k, &g->notify_timer, TIMER_NOTIFY,
-			  budget_when(&g->notify_budget, NOTIFY_BURST / 2));
-	}
-}
-
-void guest_notify_resume(struct keeper *k, struct guest *g)
-{
-	source_want(k, &g->notify, EPOLLIN);
+	if (!notify_expired(k, &g->notify))
+		log_warning("guest %s boot %llu: what it sent to its notify socket cannot be read",
+			    g->info.id, (unsigned long long)g->info.boot);
 }

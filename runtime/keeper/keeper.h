@@ -26,8 +26,8 @@
 #define CONSOLE_RATE (1024u * 1024u)	   /* bytes per second and guest */
 #define CONSOLE_BURST (256u * 1024u)
 #define CONSOLE_TURN (16u * 1024u) /* bytes per guest in one turn of the loop */
-#define NOTIFY_RATE 100u	   /* datagrams per second and guest */
-#define NOTIFY_BURST 64u
+#define NOTIFY_RATE 2u		   /* readers of the notify socket per second and guest */
+#define NOTIFY_BURST 32u
 #define OPS_MAX 1024u
 #define SESSIONS_MAX 8192u
 #define DATA_SIZE 65536u
@@ -47,6 +47,7 @@ enum source_kind {
 	SOURCE_GUEST,
 	SOURCE_CONSOLE,
 	SOURCE_NOTIFY,
+	SOURCE_READER,
 	SOURCE_ATTACH,
 	SOURCE_SESSION,
 	SOURCE_SESSION_PID,
@@ -67,6 +68,7 @@ enum timer_kind {
 	TIMER_CONSOLE,
 	TIMER_NOTIFY,
 	TIMER_SESSION,
+	TIMER_DROP,
 	TIMER_STRAYS,
 };
 
@@ -97,6 +99,15 @@ struct attach {
 	uint64_t lost; /* bytes of output since */
 };
 
+/* Where a guest says that it is ready. */
+struct notify {
+	struct source sock;   /* not polled while a reader is at work */
+	struct source answer; /* of the reader: one byte, whether READY=1 was there */
+	pid_t reader;	      /* 0 = none */
+	struct timer timer;   /* the reader's limit, or when the next may be forked */
+	struct budget budget;
+};
+
 struct guest {
 	struct guest *next;
 	struct keeper_guest info;
@@ -104,9 +115,9 @@ struct guest {
 	bool is_listed;			  /* in the listing under way */
 	struct source pid;
 	struct source console;
-	struct source notify;
-	struct timer console_timer, notify_timer;
-	struct budget console_budget, notify_budget;
+	struct notify notify;
+	struct timer console_timer;
+	struct budget console_budget;
 	int console_slave; /* held open, else the master hangs up whenever the guest closes all */
 	bool is_throttled;
 	bool is_input_blocked;
@@ -155,6 +166,14 @@ struct child {
 	pid_t id;
 };
 
+/* An fd to be closed by another process than this. */
+struct drop {
+	struct drop *next;
+	int fd;	      /* -1 = the holder's alone */
+	pid_t holder; /* 0 = none could be forked yet */
+	struct timer timer;
+};
+
 struct held {
 	struct held *next;
 	int fd;
@@ -196,6 +215,7 @@ struct keeper {
 	struct session *sessions;
 	struct op *ops;
 	struct child *children;
+	struct drop *drops;
 	struct held *held;
 	size_t n_sessions, n_ops, n_held;
 	struct timer strays;
@@ -250,8 +270,30 @@ int guest_forget(struct keeper *k, struct msg *m, struct wire *w, struct err *er
 /* A launch came up; takes what it wants of 'started'. */
 int guest_started(struct keeper *k, struct op *op, struct sbx_started *started, struct err *err);
 void guest_event(struct keeper *k, struct guest *g);
-void guest_notify(struct keeper *k, struct guest *g);
-void guest_notify_resume(struct keeper *k, struct guest *g);
+void guest_notify_answer(struct keeper *k, struct guest *g);
+void guest_notify_expired(struct keeper *k, struct guest *g);
+
+/* --- notify.c -------------------------------------------------------------------------------- */
+
+void notify_init(struct keeper *k, struct notify *n);
+/* Watches *fd, which is taken then. */
+int notify_watch(struct keeper *k, struct notify *n, int *fd, struct err *err);
+void notify_event(struct keeper *k, struct notify *n);
+/* The reader said something or died. True: the guest is ready, and the socket has been given up. */
+bool notify_answer(struct keeper *k, struct notify *n);
+/* False: the reader has not come back, and the socket has been given up. */
+bool notify_expired(struct keeper *k, struct notify *n);
+/* Gives up the socket, with whatever is in it. */
+void notify_end(struct keeper *k, struct notify *n);
+
+/* --- drop.c ---------------------------------------------------------------------------------- */
+
+/* Closes fd (-1 = none), in which a guest may have queued something, without ever having to wait
+ * for what that does. */
+void drop_fd(struct keeper *k, int fd);
+void drop_expired(struct keeper *k, struct drop *d);
+/* Has it reaped, and frees. */
+void drop_holder_ended(struct keeper *k, struct drop *d);
 
 /* --- console.c ------------------------------------------------------------------------------- */
 

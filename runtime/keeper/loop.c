@@ -125,10 +125,13 @@ static void timer_dispatch(struct keeper *k, struct timer *t)
 		console_resume(k, containing(t, struct guest, console_timer));
 		break;
 	case TIMER_NOTIFY:
-		guest_notify_resume(k, containing(t, struct guest, notify_timer));
+		guest_notify_expired(k, containing(t, struct guest, notify.timer));
 		break;
 	case TIMER_SESSION:
 		session_expired(k, containing(t, struct session, limit));
+		break;
+	case TIMER_DROP:
+		drop_expired(k, containing(t, struct drop, timer));
 		break;
 	case TIMER_STRAYS:
 		strays_reap(k);
@@ -204,7 +207,10 @@ static void dispatch(struct keeper *k, struct source *s, uint32_t events)
 		console_event(k, containing(s, struct guest, console), events);
 		break;
 	case SOURCE_NOTIFY:
-		guest_notify(k, containing(s, struct guest, notify));
+		notify_event(k, containing(s, struct notify, sock));
+		break;
+	case SOURCE_READER:
+		guest_notify_answer(k, containing(s, struct guest, notify.answer));
 		break;
 	case SOURCE_ATTACH:
 		attach_event(k, containing(s, struct attach, sock), events);

@@ -33,6 +33,9 @@ static void op_end(struct keeper *k, struct op *op, bool has_failed)
 	k->n_ops--;
 	timer_clear(k, &op->limit);
 	(void)source_drop(k, &op->sock);
+	/* A launch's report that was not read holds the notify socket of a guest that may run. */
+	if (has_failed && !op->session)
+		drop_fd(k, take_fd(&op->pending.sock));
 	sbx_pending_done(&op->pending);
 	/* Not reaped yet, so the pids are still theirs. */
 	if (helper > 0)
@@ -91,6 +94,8 @@ static void launch_report(struct keeper *k, struct op *op)
 		r = guest_started(k, op, &started, &e);
 		if (r < 0)
 			(void)pidfd_send_signal(started.pidfd, SIGKILL, NULL, 0);
+		/* Where it was not taken the guest runs already, and may have queued something. */
+		drop_fd(k, take_fd(&started.notify));
 		sbx_started_done(&started);
 	}
 	if (r < 0)

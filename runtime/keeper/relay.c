@@ -4,24 +4,18 @@
 #include "runtime/keeper/relay.h"
 
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "runtime/keeper/client.h"
 #include "runtime/keeper/frame.h"
+#include "runtime/keeper/small.h"
 
 #define PIECE 16384u
 #define LAST_MSEC 30000	 /* without progress, after the command has ended */
@@ -29,7 +23,7 @@
 
 /* The relay's fds. */
 enum {
-	FD_SOCK = 3,
+	FD_SOCK = SMALL_FD,
 	FD_CONTROL,
 	FD_IN,
 	FD_OUT,
@@ -56,97 +50,14 @@ struct relay {
 
 /* --- becoming small -------------------------------------------------------------------------- */
 
-/* Moves the fds to FD_* and closes all others above stderr. */
-static bool keep_fds(const struct relay_start *s)
-{
-	const int from[] = {s->sock, s->control, s->stdio[0], s->stdio[1], s->stdio[2]};
-	int high[FD_END - FD_SOCK];
-
-	for (int i = 0; i < FD_END - FD_SOCK; i++) {
-		high[i] = from[i] < 0 ? -1 : fcntl(from[i], F_DUPFD, FD_END);
-		if (from[i] >= 0 && high[i] < 0)
-			return false;
-	}
-	for (int i = 0; i < FD_END - FD_SOCK; i++) {
-		if (high[i] < 0)
-			(void)close(FD_SOCK + i);
-		else if (dup2(high[i], FD_SOCK + i) < 0)
-			return false;
-	}
-	if (close_range(FD_END, ~0u, 0) < 0)
-		return false;
-	for (int fd = FD_SOCK; fd < FD_END; fd++) {
-		int flags = fcntl(fd, F_GETFL);
-
-		if (flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-			return false;
-	}
-	return true;
-}
-
-static bool drop_capabilities(void)
-{
-	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct none[2] = {{0}};
-
-	return syscall(SYS_capset, &h, none) == 0;
-}
-
-#if defined(__x86_64__)
-#define AUDIT_ARCH_HERE AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define AUDIT_ARCH_HERE AUDIT_ARCH_AARCH64
-#endif
-
-#define ALLOW(nr)                                                                                  \
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
-
-static bool filter_calls(void)
-{
-#if defined(AUDIT_ARCH_HERE) && !defined(__SANITIZE_ADDRESS__)
-	static const struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_HERE, 1, 0),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		ALLOW(SYS_read),
-		ALLOW(SYS_write),
-		ALLOW(SYS_recvfrom),
-		ALLOW(SYS_sendto),
-		ALLOW(SYS_ppoll),
-#ifdef SYS_poll
-		ALLOW(SYS_poll),
-#endif
-		ALLOW(SYS_ioctl),
-		ALLOW(SYS_close),
-		ALLOW(SYS_shutdown),
-		ALLOW(SYS_restart_syscall),
-		ALLOW(SYS_exit_group),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-	};
-	const struct sock_fprog prog = {
-		.len = sizeof(filter) / sizeof(filter[0]),
-		.filter = (struct sock_filter *)(uintptr_t)filter,
-	};
-
-	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) == 0;
-#else
-	return true;
-#endif
-}
-
-/* The name is seen by administrators; oom_score_adj is the keeper's, which this process does not
- * deserve. */
+/* oom_score_adj is the keeper's, which this process does not deserve. */
 static bool become_small(const struct relay_start *s)
 {
-	sigset_t none;
+	const int fds[FD_END - FD_SOCK] = {s->sock, s->control, s->stdio[0], s->stdio[1],
+					   s->stdio[2]};
 
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_NAME, "vps-relay", 0, 0, 0) < 0)
-		return false;
 	(void)file_write_at(AT_FDCWD, "/proc/self/oom_score_adj", "0", NULL);
-	(void)sigemptyset(&none);
-	return keep_fds(s) && sigprocmask(SIG_SETMASK, &none, NULL) == 0 &&
-	       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && drop_capabilities() && filter_calls();
+	return small_become("vps-relay", fds, FD_END - FD_SOCK);
 }
 
 /* --- customer to command --------------------------------------------------------------------- */

@@ -382,6 +382,71 @@ fds() {
 	end $B 1
 }
 
+# hostile PID TEXT: one datagram for the guest's notify socket, with a socket whose last close takes
+# a minute where the kernel lets fds through, and one with as many fds as there can be.
+hostile() {
+	python3 - "/proc/$1/root/run/host/notify" "$2" 3>&- <<-'END'
+		import array, os, socket, struct, sys, time
+		listener = socket.create_server(("127.0.0.1", 0))
+		tcp = socket.create_connection(listener.getsockname())
+		peer = listener.accept()[0]
+		tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 60))
+		tcp.setblocking(False)
+		try:
+		    while tcp.send(bytes(65536)):
+		        pass
+		except BlockingIOError:
+		    pass
+		s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+		s.connect(sys.argv[1])
+		null = os.open("/dev/null", os.O_RDONLY)
+		def send(fds):
+		    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
+		    try:
+		        s.sendmsg([sys.argv[2].encode()], rights)
+		    except PermissionError:
+		        # Nothing was queued: the last close is this process's own.
+		        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
+		        s.send(sys.argv[2].encode())
+		send([null] * 253)
+		send([tcp.fileno()])
+		tcp.close()
+		# The peer stays, and does not read.
+		if os.fork() == 0:
+		    os.closerange(0, 3)
+		    time.sleep(5)
+	END
+}
+
+# within MSEC COMMAND...
+within() {
+	local most=$1 took
+	shift
+	took=$(date +%s%N)
+	"$@"
+	took=$((($(date +%s%N) - took) / 1000000))
+	[ $took -lt "$most" ] || { echo "$* took $took ms" >&2; return 1; }
+}
+
+@test "what a guest sends along to its notify socket holds nobody" {
+	command -v python3 >/dev/null || skip "needs python3 on the host"
+	local pid text most=1000
+	[ "${VPS_TEST_MODE-}" != vm ] || most=5000 # emulated
+	for text in STATUS=x READY=1; do
+		read -r pid _ < <(launch b $B 1 2000000 /init b)
+		hostile "$pid" $text
+		within $most probe list
+		within $most session -- true </dev/null
+		# Once more, not read when the guest ends.
+		hostile "$pid" $text || true
+		probe signal $B 1 9
+		within $most probe wait $B 1
+		within $most probe list
+		probe forget $B 1
+	done
+	await sh -c "[ \$(pgrep -P $(keeper_pid) | wc -l) = 1 ]"
+}
+
 @test "how a guest ended: reboot, poweroff, code, kill" {
 	local row action how status
 	for row in "reboot -f:1:1" "poweroff -f:2:2" "halt -f:2:2" "exit 5:4:1280"; do
