@@ -21,10 +21,6 @@ within() {
 	nsenter -t "$1" -U -m -p -S 0 -G 0 "${@:2}"
 }
 
-names() {
-	vps ls --json | jq -r '.instances[] | .tenant + "/" + .name'
-}
-
 @test "kill -9 of vpsd: the same inits, the same boot, everything works" {
 	make_instance t/a
 	make_instance t/b
@@ -148,41 +144,102 @@ names() {
 	equal "$(inside t/a echo ok)" ok
 }
 
+# wanted VERB: brings t/k into a state in which the verb has something to do.
+wanted() {
+	local now
+	now=$(field t/k .state 2>/dev/null || true)
+	case $1:${now:=absent} in
+	create:absent | start:stopped | stop:running | delete:stopped | delete:running) ;;
+	create:*) drop_instance t/k ;;
+	start:absent) make_instance t/k --no-start ;;
+	start:*) vps stop --force --quiet t/k ;;
+	stop:absent | delete:absent) make_instance t/k ;;
+	stop:*) vps start --quiet t/k ;;
+	*) fail "t/k is $now" ;;
+	esac
+}
+
+# order VERB: sets OP, the command.
+order() {
+	case $1 in
+	create) OP=(vps create t/k --plan tiny --image busybox) ;;
+	start) OP=(vps start t/k) ;;
+	stop) OP=(vps stop --timeout 1s t/k) ;;
+	delete) OP=(vps delete --force --yes t/k) ;;
+	esac
+}
+
+# operations VERB: how many of them on t/k are in the database.
+operations() {
+	vps op ls --json | jq --arg kind "$1" '[.operations[] | select(.target == "t/k" and .kind == $kind)] | length'
+}
+
+# holds VERB: whether what was acknowledged is still so.
+holds() {
+	case $1 in
+	create | start) has_field t/k .state running ;;
+	stop) has_field t/k .state stopped ;;
+	delete) ! vps info t/k >/dev/null 2>&1 ;;
+	esac
+}
+
+# strike VERB USEC: the verb, and SIGKILL for vpsd so long after its beginning. Sets MET: "" when the client had its
+# answer, "asked" when it waited for one, "begun" when the operation stood in the database besides.
+strike() {
+	local pid client code=0 before delay
+	pid=$(vpsd_pid) before=$(operations "$1")
+	order "$1"
+	printf -v delay '%d.%06d' $(($2 / 1000000)) $(($2 % 1000000))
+	"${OP[@]}" >"$T/op.out" 2>&1 3>&- &
+	client=$!
+	sleep "$delay"
+	MET=asked
+	alive "$client" || MET=
+	kill -KILL "$pid"
+	wait "$client" || code=$?
+	[ "$code" -ne 0 ] || MET=
+	await 20 dead "$pid"
+	start_vpsd
+	sound 30 || fail "$1, $2 microseconds"
+	[ "$code" -ne 0 ] || holds "$1" || fail "$1, $2 microseconds: it was acknowledged, and is undone"
+	[ -z "$MET" ] || [ "$(operations "$1")" -eq "$before" ] || MET=begun
+}
+
+# Each kill falls into an operation that is under way: those that come too late are not counted.
 @test "vpsd is killed at random moments of create, start, stop, delete: no half state, nothing left" {
-	local seed=${VPS_TEST_SEED:-$((RANDOM * 32768 + RANDOM))} kills=50 i op target done=""
+	local seed=${VPS_TEST_SEED:-$((RANDOM * 32768 + RANDOM))} kills=52 met=0 tried=0 verb start
+	local -A usec=() asked=() begun=()
+	local verbs=(create start stop delete)
 	[ "$MODE" = host ] || kills=12
-	echo "# seed $seed (VPS_TEST_SEED repeats it), $kills kills" >&3
+	echo "# seed $seed (VPS_TEST_SEED repeats it)" >&3
 	RANDOM=$seed
 	drop_instance t/a
 	drop_instance t/b
-	for ((i = 0; i < kills; i++)); do
-		target=t/k$((RANDOM % 3))
-		case $((RANDOM % 5)) in
-		0 | 1) op=(vps create "$target" --plan tiny --image busybox) ;;
-		2) op=(vps start "$target") ;;
-		3) op=(vps stop --timeout 1s "$target") ;;
-		4) op=(vps delete --force --yes "$target") ;;
-		esac
-		"${op[@]}" >"$T/op.out" 2>&1 3>&- &
-		local client=$! ms=$((RANDOM % 120))
-		[ "$MODE" = host ] || ms=$((ms * 20))
-		sleep "$((ms / 1000)).$(printf '%03d' $((ms % 1000)))"
-		kill_vpsd KILL
-		# An operation that was acknowledged as done stays done.
-		done=""
-		wait "$client" && done="${op[1]}"
-		start_vpsd
-		sound 30 || fail "seed $seed, kill $i at $ms ms of: ${op[*]}"
-		case $done in
-		create) vps info "$target" >/dev/null || fail "seed $seed, kill $i: $target was created and is gone" ;;
-		delete) ! vps info "$target" >/dev/null 2>&1 || fail "seed $seed, kill $i: $target was deleted and is there" ;;
-		start) has_field "$target" .state running || fail "seed $seed, kill $i: $target was started and does not run" ;;
-		stop) has_field "$target" .state stopped || fail "seed $seed, kill $i: $target was stopped and runs" ;;
-		esac
+	# How long each takes here.
+	for verb in "${verbs[@]}"; do
+		wanted "$verb"
+		order "$verb"
+		start=${EPOCHREALTIME/./}
+		"${OP[@]}" >/dev/null
+		usec[$verb]=$((${EPOCHREALTIME/./} - start))
 	done
-	for target in $(names); do
-		drop_instance "$target"
+	while [ "$met" -lt "$kills" ]; do
+		verb=${verbs[met % 4]}
+		wanted "$verb"
+		[ "$tried" -lt $((kills * 3)) ] || fail "seed $seed: only $met of $tried kills met an operation"
+		strike "$verb" $(((RANDOM * 32768 + RANDOM) % usec[$verb])) || fail "seed $seed, kill $tried"
+		tried=$((tried + 1))
+		[ -n "$MET" ] || continue
+		met=$((met + 1))
+		asked[$verb]=$((${asked[$verb]-0} + 1))
+		[ "$MET" != begun ] || begun[$verb]=$((${begun[$verb]-0} + 1))
 	done
+	echo "# $met of $tried kills met an operation under way" >&3
+	for verb in "${verbs[@]}"; do
+		echo "# $verb: $((usec[$verb] / 1000)) ms, ${asked[$verb]-0} kills, ${begun[$verb]-0} of them with its row written" >&3
+	done
+	[ "$met" -ge "$kills" ]
+	wanted create
 	sound
 	equal "$(guest_pids | wc -l)" 0
 }
