@@ -86,7 +86,7 @@ static const struct item_row item_rows[] = {
 
 /* Of the host document; what has no row is "not supported by this build". */
 static const struct spec_support host_support[] = {
-	{"*.disk", "disk space is not counted by this build"},
+	{"*.disk", "the disk of the host is not counted by this build"},
 	{"sharing", "image files are shared by all instances of the host"},
 	{"sample", "usage is read when it is asked for"},
 	{NULL, NULL},

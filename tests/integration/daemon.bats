@@ -140,7 +140,7 @@ refused() {
 	refused '{"listen": [{"tcp": "127.0.0.1:9180"}], "tolerate_unsupported": ["*"]}'
 	contains "$output" 'listen: has no unix socket'
 	refused '{"sharing": "tenant", "reserve": {"disk": "20GiB"}, "overcommit": {"disk": 1}, "sample": "10s"}'
-	contains "$output" "reserve.disk, overcommit.disk (disk space is not counted by this build)"
+	contains "$output" "reserve.disk, overcommit.disk (the disk of the host is not counted by this build)"
 	contains "$output" "sharing (image files are shared by all instances of the host)"
 	contains "$output" "sample (usage is read when it is asked for)"
 	refused "{\"networks\": [{\"network\": \"nat0\", \"mode\": \"nat\", \"ipv4\": [\"10.77.0.0/16\"]}], \"run\": \"$T/other\"}"

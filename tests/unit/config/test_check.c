@@ -396,6 +396,9 @@ static void man_pages(void **state)
 		assert_int_equal(file_read_at(AT_FDCWD, pages[i].file, 1 << 20, &text, &len, NULL),
 				 0);
 		expect_documented(pages[i].table, text);
+		if (i == 0)
+			for (size_t k = 0; spec_item_name(k); k++)
+				assert_non_null(strstr(text, spec_item_name(k)));
 	}
 }
 
