@@ -107,11 +107,13 @@ struct image_removal {
 };
 
 static void on_image_removed(void *arg, const char *code, const struct err *err, json_t *result);
+static void sweep_quietly(struct inst_manager *m);
 
 static void on_files_removed(void *arg, const char *code, const struct err *err, json_t *result)
 {
 	struct image_removal *r = arg;
-	struct image_removal **at = &r->manager->removals;
+	struct inst_manager *m = r->manager;
+	struct image_removal **at = &m->removals;
 
 	while (*at != r)
 		at = &(*at)->next;
@@ -121,6 +123,9 @@ static void on_files_removed(void *arg, const char *code, const struct err *err,
 	else if (err)
 		log_error("cannot remove image %.12s: %s", r->digest, err_text(err));
 	free(r);
+	/* An import that was refused because of it may have unpacked the same behind it. */
+	if (!err)
+		sweep_quietly(m);
 }
 
 static int remove_files(struct inst_manager *m, const char *digest, struct image_flow *flow,
@@ -159,11 +164,12 @@ static bool is_being_removed(const struct inst_manager *m, const char *digest)
 	return false;
 }
 
-/* An instance, a name, or a name that is about to be written by another flow or may come back
- * because its deletion is not durable yet. */
+/* By an instance, known or not, by a name, or by one that is about to be written by another flow or
+ * may come back because its deletion is not durable yet. */
 static bool is_wanted(const struct inst_manager *m, const char *digest, const struct image_flow *by)
 {
-	if (catalog_image_by_digest(&m->catalog, digest) || count_users(m, digest) > 0)
+	if (m->keeps_strays || catalog_image_by_digest(&m->catalog, digest) ||
+	    count_users(m, digest) > 0)
 		return true;
 	for (const struct image_flow *f = m->image_flows; f; f = f->next)
 		if (f != by && f->image && str_eq(f->image->digest, digest))
@@ -193,6 +199,13 @@ void inst_images_sweep(struct inst_manager *m)
 		log_warning("cannot look for images without a name: %s", err_text(&err));
 	for (size_t i = 0; i < n; i++)
 		drop_unnamed(m, list[i].digest, NULL);
+}
+
+/* While no job is unpacking, whatever has no name has been left behind. */
+static void sweep_quietly(struct inst_manager *m)
+{
+	if (!m->image_flows)
+		inst_images_sweep(m);
 }
 
 /* --- coming ---------------------------------------------------------------------------------- */
@@ -239,6 +252,11 @@ static void note_files(struct inst_manager *m, const struct img_manifest *manife
 	}
 }
 
+static int refuse_removed(struct err *err)
+{
+	return err_set(err, EBUSY, "the files of this image are just being removed; try again");
+}
+
 static int read_image(struct image_flow *f, json_t *result, struct err *err)
 {
 	const char *digest = json_string_value(json_object_get(result, "digest"));
@@ -249,8 +267,7 @@ static int read_image(struct image_flow *f, json_t *result, struct err *err)
 	if (!digest || !str_is_digest(digest))
 		return err_set(err, EBADMSG, "the job gave no digest");
 	if (is_being_removed(m, digest))
-		return err_set(err, EBUSY,
-			       "the files of this image are just being removed; try again");
+		return refuse_removed(err);
 	f->image = calloc(1, sizeof(*f->image));
 	if (!f->image)
 		return err_set(err, ENOMEM, "cannot add the image: out of memory");
@@ -258,6 +275,8 @@ static int read_image(struct image_flow *f, json_t *result, struct err *err)
 	(void)str_copy(f->image->digest, sizeof(f->image->digest), digest);
 	f->image->created = now_seconds();
 	r = img_store_manifest(m->images, digest, &f->image->manifest, err);
+	if (r == -ENOENT)
+		return refuse_removed(err);
 	if (r < 0)
 		return r;
 	note_files(m, &f->image->manifest);
@@ -281,12 +300,15 @@ static int read_image(struct image_flow *f, json_t *result, struct err *err)
 static void on_unpacked(void *arg, const char *code, const struct err *job_err, json_t *result)
 {
 	struct image_flow *f = arg;
+	struct inst_manager *m = f->manager;
 	struct store_txn *t;
 	struct err err = ERR_INIT;
 	int r;
 
 	if (job_err) {
 		fail(f, code, job_err);
+		/* It may have been ended between its last rename and its last word. */
+		sweep_quietly(m);
 		return;
 	}
 	r = read_image(f, result, &err);

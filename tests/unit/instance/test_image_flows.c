@@ -243,6 +243,93 @@ static void test_import_of_missing(void **state)
 	(void)create("a");
 }
 
+/* What the pool of another database holds may be in use by instances that are not known here. */
+static void test_image_of_unknown_instances(void **state)
+{
+	struct job *j = NULL;
+	struct op *op;
+
+	(void)state;
+	op = import_begin("two", &j);
+	feed(j, OTHER);
+	assert_int_equal(ended(op).status, OP_DONE);
+	vpsd_down();
+	rig_put("pool/owner", "another", 0600);
+	rig_sql("DELETE FROM images WHERE name = 'two'");
+	vpsd_up();
+	op = import_begin("img", &j);
+	feed(j, OTHER);
+	assert_int_equal(ended(op).status, OP_FAILED);
+	assert_int_equal(ended(image_delete_begin("img")).status, OP_DONE);
+	pass(100000);
+	assert_null(catalog_image(inst_catalog(rig->m), "img"));
+	assert_true(rig_has("pool/images/" DIGEST));
+	assert_true(rig_has("pool/images/" OTHER));
+	/* They are given up. */
+	vpsd_down();
+	rig_unput("pool/owner");
+	vpsd_up();
+	AWAIT(!rig_has("pool/images/" DIGEST) && !rig_has("pool/images/" OTHER));
+}
+
+/* Its files were there when the job looked. */
+static void test_removed_before_it_is_named(void **state)
+{
+	struct job *j = NULL;
+	struct op *import = import_begin("two", &j), end;
+
+	(void)state;
+	rig_put("hold-result", "", 0600);
+	rig_unput("pool/images/" DIGEST "/image.json");
+	feed(j, DIGEST);
+	AWAIT(rig_has("pool/images/" DIGEST "/image.json"));
+	assert_int_equal(ended(image_delete_begin("img")).status, OP_DONE);
+	rig_unput("hold-result");
+	end = ended(import);
+	assert_int_equal(end.status, OP_FAILED);
+	assert_string_equal(end.error_code, "conflict");
+	assert_non_null(strstr(err_text(&end.err), "try again"));
+}
+
+/* The removal is done and has not said so when the same is unpacked again. */
+static void test_unpacked_behind_a_removal(void **state)
+{
+	struct job *j = NULL;
+	struct op *delete, *import;
+
+	(void)state;
+	rig_put("hold-removed", "", 0600);
+	delete = image_delete_begin("img");
+	AWAIT(!rig_has("pool/images/" DIGEST));
+	import = import_begin("two", &j);
+	feed(j, DIGEST);
+	assert_int_equal(ended(import).status, OP_FAILED);
+	assert_true(rig_has("pool/images/" DIGEST));
+	rig_unput("hold-removed");
+	assert_int_equal(ended(delete).status, OP_DONE);
+	AWAIT(!rig_has("pool/images/" DIGEST));
+}
+
+static void test_cancelled_when_unpacked(void **state)
+{
+	struct job *a = NULL, *b = NULL;
+	struct op *first = import_begin("one", &a), *second = import_begin("two", &b);
+
+	(void)state;
+	rig_put("hold-result", "", 0600);
+	feed(a, OTHER);
+	AWAIT(rig_has("pool/images/" OTHER "/image.json"));
+	job_cancel(a);
+	assert_int_equal(ended(first).status, OP_FAILED);
+	pass(100000);
+	/* The other one may just have looked at it. */
+	assert_true(rig_has("pool/images/" OTHER));
+	job_cancel(b);
+	assert_int_equal(ended(second).status, OP_FAILED);
+	AWAIT(!rig_has("pool/images/" OTHER));
+	has_files("img");
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
@@ -255,6 +342,10 @@ int main(void)
 		T(test_import_not_written),
 		T(test_build_not_written),
 		T(test_import_of_missing),
+		T(test_image_of_unknown_instances),
+		T(test_removed_before_it_is_named),
+		T(test_unpacked_behind_a_removal),
+		T(test_cancelled_when_unpacked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
