@@ -467,10 +467,9 @@ static const char *fence_item(const struct inst *i)
 	return NULL;
 }
 
-/* Only these names are tolerated from now on. */
+/* Only that name is tolerated from now on; NULL = nothing. */
 static void tolerate(const char *name)
 {
-	rig->host.tolerate_unsupported.n = name ? 1 : 0;
 	free(rig->host.tolerate_unsupported.items[0]);
 	rig->host.tolerate_unsupported.items[0] = strdup(name ? name : "");
 }
