@@ -124,5 +124,5 @@ int inst_usage(struct inst *i, uint64_t max_age, struct cg_stats *ret, struct er
 /* Reads limits[] anew from the kernel; without a cgroup they are "not running", with the
  * configured values. */
 int inst_limits_refresh(struct inst *i, struct err *err);
-/* What is configured and this host does not enforce. */
+/* What is configured and this host does not enforce, and what the guest runs without. */
 void inst_unsupported(const struct inst *i, struct spec_items *ret);
