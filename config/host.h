@@ -22,8 +22,8 @@ struct spec_tls {
 	char *key;
 };
 
-/* Either unix_path or tcp is set. One entry has a unix_path, and serves the API. A tcp entry reaches the daemon only when "listen.tcp" is
- * tolerated: skip it. */
+/* Either unix_path or tcp is set. One entry has a unix_path, and serves the API. A tcp entry
+ * reaches the daemon only when "listen.tcp" is tolerated: skip it. */
 struct spec_listen {
 	struct json_seen seen;
 	char *unix_path;

@@ -70,7 +70,7 @@ static json_t *sysctls_json(void)
 {
 	struct sysctl_status all[SYSCTL_MAX];
 	json_t *a = json_array();
-	sysctls_read_host(all);
+	sysctls_read(SYSCTL_ROOT, all);
 	for (size_t i = 0; a && i < SYSCTL_MAX; i++)
 		(void)json_array_append_new(
 			a,

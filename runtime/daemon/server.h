@@ -56,7 +56,7 @@ extern const struct server_limits server_limits_default;
 struct server_options {
 	sd_event *event;
 	const char *socket_path;
-	const char *group;	    /* NULL = root only; one that does not exist too, with a warning */
+	const char *group;	    /* NULL, or one that does not exist: root only */
 	const struct route *routes; /* ends with a row without method */
 	void *context;		    /* what request_context() gives */
 	const struct server_limits *limits;

@@ -3,12 +3,14 @@
 #include "runtime/daemon/sysctls.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "base/str.h"
 
 #define TEXT_MAX 4096u
 
@@ -35,13 +37,16 @@ static const struct {
 		 true},
 };
 
-/* -ENOENT and the like; the first line of what was read is looked at. */
-static int read_text(int dir, const char *path, char dst[TEXT_MAX])
+/* The first line of a file. */
+static int read_text(const char *proc_sys, const char *name, char dst[TEXT_MAX])
 {
 	_cleanup_free_ char *text = NULL;
+	char path[PATH_MAX];
 	size_t len = 0;
-	int r = file_read_at(dir, path, TEXT_MAX - 1, &text, &len, NULL);
+	int r = str_fmt(path, sizeof(path), "%s/%s", proc_sys, name);
 
+	if (r >= 0)
+		r = file_read_at(AT_FDCWD, path, TEXT_MAX - 1, &text, &len, NULL);
 	if (r < 0)
 		return r;
 	memcpy(dst, text, len);
@@ -50,7 +55,7 @@ static int read_text(int dir, const char *path, char dst[TEXT_MAX])
 	return 0;
 }
 
-void sysctls_read(int proc_sys, struct sysctl_status ret[SYSCTL_MAX])
+void sysctls_read(const char *proc_sys, struct sysctl_status ret[SYSCTL_MAX])
 {
 	char text[TEXT_MAX];
 	bool piped = read_text(proc_sys, "kernel/core_pattern", text) == 0 && text[0] == '|';
@@ -67,18 +72,11 @@ void sysctls_read(int proc_sys, struct sysctl_status ret[SYSCTL_MAX])
 	}
 }
 
-void sysctls_read_host(struct sysctl_status ret[SYSCTL_MAX])
-{
-	_cleanup_close_ int fd = open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	sysctls_read(fd, ret);
-}
-
 void sysctls_warn(void)
 {
 	struct sysctl_status all[SYSCTL_MAX];
 
-	sysctls_read_host(all);
+	sysctls_read(SYSCTL_ROOT, all);
 	for (size_t i = 0; i < SYSCTL_MAX; i++)
 		if (!all[i].is_good)
 			log_warning("%s is %llu, at least %llu would be right: %s", all[i].name,

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define SYSCTL_ROOT "/proc/sys"
+
 enum sysctl_id {
 	SYSCTL_PTY_MAX,
 	SYSCTL_AIO_MAX_NR,
@@ -25,10 +27,8 @@ struct sysctl_status {
 	bool is_good;
 };
 
-/* Reads all below 'proc_sys', a directory like /proc/sys. What this kernel does not have is not
- * known, and good: there is nothing to set. Never fails. */
-void sysctls_read(int proc_sys, struct sysctl_status ret[SYSCTL_MAX]);
-/* The same of this host. */
-void sysctls_read_host(struct sysctl_status ret[SYSCTL_MAX]);
+/* Reads all below 'proc_sys', SYSCTL_ROOT or a directory like it. What this kernel does not have is
+ * not known, and good: there is nothing to set. Never fails. */
+void sysctls_read(const char *proc_sys, struct sysctl_status ret[SYSCTL_MAX]);
 /* A warning in the log for each that is not good. */
 void sysctls_warn(void);

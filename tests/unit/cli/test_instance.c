@@ -6,8 +6,7 @@
 #define LIMITS(effective)                                                                          \
 	"\"limits\": [{\"limit\": \"memory.limit\", \"configured\": 67108864, "                    \
 	"\"effective\": " effective ", \"reason\": \"no controller\"}, {\"limit\": \"pids\", "     \
-				    "\"configured\": 64, \"effective\": " effective                \
-	", \"reason\": \"no controller\"}]"
+	"\"configured\": 64, \"effective\": " effective ", \"reason\": \"no controller\"}]"
 
 static void answer(int fd, const char *request, void *arg)
 {

@@ -36,7 +36,7 @@ static void test_values(void **state)
 			put_file(fd, "kernel/core_pipe_limit", rows[i].pipe);
 			put_file(fd, "kernel/core_pattern", rows[i].pattern);
 		}
-		sysctls_read(fd, s);
+		sysctls_read(dir, s);
 		for (size_t k = 0; k < SYSCTL_MAX; k++)
 			assert_int_equal(s[k].is_good, rows[i].good[k]);
 		if (i == 0) {
@@ -61,7 +61,7 @@ static void test_shipped_settings_are_enough(void **state)
 	assert_int_equal(
 		file_read_at(AT_FDCWD, "packaging/sysctl.d/vpsd.conf", 1 << 16, &text, &len, NULL),
 		0);
-	sysctls_read_host(s);
+	sysctls_read(SYSCTL_ROOT, s);
 	for (size_t i = 0; i < SYSCTL_MAX; i++) {
 		char key[80];
 		uint64_t value;
