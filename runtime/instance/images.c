@@ -201,6 +201,26 @@ void inst_images_sweep(struct inst_manager *m)
 		drop_unnamed(m, list[i].digest, NULL);
 }
 
+void inst_images_done(struct inst_manager *m)
+{
+	while (m->removals) {
+		struct image_removal *r = m->removals;
+
+		m->removals = r->next;
+		if (r->flow)
+			flow_free(r->flow);
+		free(r);
+	}
+	while (m->image_flows) {
+		struct image_flow *f = m->image_flows;
+
+		/* Held until its operation ends, which it does not here. */
+		if (f->job && f->op->status == OP_RUNNING)
+			job_release(f->job);
+		flow_free(f);
+	}
+}
+
 /* While no job is unpacking, whatever has no name has been left behind. */
 static void sweep_quietly(struct inst_manager *m)
 {

@@ -287,6 +287,8 @@ void inst_sessions_found(struct inst *i);
 void inst_change_free(struct inst_change *c);
 /* At vpsd's start: removes images of the pool that have no name and no instance. */
 void inst_images_sweep(struct inst_manager *m);
+/* At its end, when no job runs any more. */
+void inst_images_done(struct inst_manager *m);
 int seccomp_start(struct inst_manager *m, struct err *err);
 void keeper_link_start(struct inst_manager *m);
 void keeper_link_stop(struct inst_manager *m);

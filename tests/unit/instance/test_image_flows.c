@@ -330,6 +330,27 @@ static void test_cancelled_when_unpacked(void **state)
 	has_files("img");
 }
 
+/* Nothing is kept of what was under way; only a sanitizer sees it. */
+static void test_down_meanwhile(void **state)
+{
+	struct job *a = NULL, *b = NULL;
+	struct err err = ERR_INIT;
+	struct op *op = import_begin("one", &a);
+
+	(void)state;
+	rig_put("hold-build", "", 0600);
+	rig_put("hold-removed", "", 0600);
+	feed(a, OTHER);
+	assert_int_equal(ended(op).status, OP_DONE);
+	(void)image_delete_begin("img");
+	AWAIT(!rig_has("pool/images/" DIGEST));
+	(void)import_begin("two", &b);
+	AWAIT(job_stdin(b) >= 0);
+	assert_int_equal(inst_image_build(rig->m, "three", "debian-12", &op, &err), 0);
+	pass(100000);
+	vpsd_down();
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
@@ -346,6 +367,7 @@ int main(void)
 		T(test_removed_before_it_is_named),
 		T(test_unpacked_behind_a_removal),
 		T(test_cancelled_when_unpacked),
+		T(test_down_meanwhile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
