@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -18,7 +19,7 @@
 #include "runtime/keeper/small.h"
 
 #define PIECE 16384u
-#define LAST_MSEC 30000	 /* without progress, after the command has ended */
+#define PTY_MAX 131072u	 /* more than a terminal holds of what was written to it */
 #define LINGER_MSEC 1000 /* for the customer to close first */
 
 /* The relay's fds. */
@@ -33,12 +34,15 @@ enum {
 
 struct relay {
 	bool is_tty;
-	int in, out, err; /* FD_*, -1 = closed */
-	bool has_control; /* the keeper is there */
-	bool has_ended;	  /* the command */
+	int in, out, err;	   /* FD_*, -1 = closed */
+	size_t out_left, err_left; /* bytes that are still to be moved */
+	bool has_control;	   /* the keeper is there */
+	bool has_ended;		   /* the command */
 	bool has_code;
 	uint32_t code;
-	bool is_gone; /* the customer */
+	bool is_gone; /* the customer, or given up */
+	unsigned last_msec;
+	uint64_t progress_at; /* when the customer took something; or the command ended */
 	struct frame_parser parser;
 	struct frame_piece piece; /* input that the command did not take yet */
 	const uint8_t *input;	  /* bytes not parsed yet */
@@ -47,6 +51,14 @@ struct relay {
 	uint8_t frame[FRAME_HEADER + PIECE]; /* output that the customer did not take yet */
 	size_t frame_len, frame_used;
 };
+
+static uint64_t clock_msec(void)
+{
+	struct timespec t = {0};
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
+}
 
 /* --- becoming small -------------------------------------------------------------------------- */
 
@@ -141,23 +153,25 @@ static bool flush(struct relay *r)
 				 MSG_NOSIGNAL);
 
 		if (n < 0) {
-			r->is_gone = errno != EAGAIN && errno != EINTR;
+			if (errno != EAGAIN && errno != EINTR)
+				r->is_gone = true;
 			return false;
 		}
 		r->frame_used += (size_t)n;
+		r->progress_at = clock_msec();
 	}
 	r->frame_used = r->frame_len = 0;
 	return true;
 }
 
 /* Moves one piece. False: nothing there, or it was the end. */
-static bool move_output(struct relay *r, int *fd, enum keeper_frame type)
+static bool move_output(struct relay *r, int *fd, size_t *left, enum keeper_frame type)
 {
 	ssize_t n;
 
-	if (*fd < 0 || !flush(r))
+	if (*fd < 0 || *left == 0 || !flush(r))
 		return false;
-	n = read(*fd, r->frame + FRAME_HEADER, PIECE);
+	n = read(*fd, r->frame + FRAME_HEADER, *left < PIECE ? *left : PIECE);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (n <= 0) {
@@ -165,6 +179,7 @@ static bool move_output(struct relay *r, int *fd, enum keeper_frame type)
 		*fd = -1;
 		return false;
 	}
+	*left -= (size_t)n;
 	frame_put_header(r->frame, type, (uint32_t)n);
 	r->frame_len = FRAME_HEADER + (size_t)n;
 	return flush(r);
@@ -174,13 +189,31 @@ static bool move_output(struct relay *r, int *fd, enum keeper_frame type)
 static bool move_outputs(struct relay *r)
 {
 	for (int i = 0; i < 16; i++) {
-		bool out = move_output(r, &r->out, FRAME_STDOUT);
-		bool err = move_output(r, &r->err, FRAME_STDERR);
+		bool out = move_output(r, &r->out, &r->out_left, FRAME_STDOUT);
+		bool err = move_output(r, &r->err, &r->err_left, FRAME_STDERR);
 
 		if (!out && !err)
 			return r->frame_len == 0;
 	}
 	return false;
+}
+
+static size_t readable(int fd)
+{
+	int n = 0;
+
+	return fd >= 0 && ioctl(fd, FIONREAD, &n) == 0 && n > 0 ? (size_t)n : 0;
+}
+
+/* What the command wrote before its end is there when its end is known; what daemons of it write
+ * later is not waited for. Of a terminal FIONREAD does not tell all: its kernel worker may still
+ * have some. */
+static void command_ended(struct relay *r)
+{
+	r->has_ended = true;
+	r->out_left = r->is_tty ? PTY_MAX : readable(r->out);
+	r->err_left = readable(r->err);
+	r->progress_at = clock_msec();
 }
 
 static void move_control(struct relay *r)
@@ -192,27 +225,43 @@ static void move_control(struct relay *r)
 		return;
 	r->has_control = false;
 	if (n == (ssize_t)sizeof(code)) {
-		r->has_ended = r->has_code = true;
+		r->has_code = true;
 		r->code = code;
+		command_ended(r);
 	}
 }
 
 /* --- the loop -------------------------------------------------------------------------------- */
 
-static void wait_for_work(const struct relay *r)
+/* How long to wait: -1 = for ever, 0 = no longer. */
+static int patience(const struct relay *r)
+{
+	uint64_t until = r->progress_at + r->last_msec, now;
+
+	if (!r->has_ended)
+		return -1;
+	now = clock_msec();
+	return now < until ? (int)(until - now) : 0;
+}
+
+static void wait_for_work(struct relay *r)
 {
 	const bool has_frame = r->frame_len > 0;
 	const bool has_piece = r->piece.len > 0;
+	const int msec = patience(r);
 	struct pollfd p[] = {
 		{.fd = FD_SOCK,
 		 .events = (short)((has_piece ? 0 : POLLIN) | (has_frame ? POLLOUT : 0))},
 		{.fd = r->has_control ? FD_CONTROL : -1, .events = POLLIN},
-		{.fd = has_frame ? -1 : r->out, .events = POLLIN},
-		{.fd = has_frame ? -1 : r->err, .events = POLLIN},
+		{.fd = has_frame || r->out_left == 0 ? -1 : r->out, .events = POLLIN},
+		{.fd = has_frame || r->err_left == 0 ? -1 : r->err, .events = POLLIN},
 		{.fd = has_piece ? r->in : -1, .events = POLLOUT},
 	};
 
-	(void)poll(p, sizeof(p) / sizeof(p[0]), r->has_ended ? LAST_MSEC : -1);
+	(void)poll(p, sizeof(p) / sizeof(p[0]), msec);
+	/* A socket that is not read tells of its end in no other way, and goes on telling. */
+	if (msec == 0 || (has_piece && (p[0].revents & (POLLHUP | POLLERR))))
+		r->is_gone = true;
 }
 
 static void last_frame(struct relay *r)
@@ -225,10 +274,14 @@ static void last_frame(struct relay *r)
 		(void)err_set(&e, EOWNERDEAD, "the exit code was lost: vps-keeper has ended");
 		r->frame_len = frame_make_error(r->frame, &e);
 	}
-	if (!flush(r))
-		wait_for_work(r);
-	if (!flush(r))
-		return;
+	/* What the customer says now is for nobody. */
+	r->piece.len = 0;
+	while (!flush(r)) {
+		if (!r->is_gone)
+			wait_for_work(r);
+		if (r->is_gone || recv(FD_SOCK, r->received, sizeof(r->received), 0) == 0)
+			return;
+	}
 	/* A close with unread input would reset a TCP connection and lose what was sent last. */
 	(void)shutdown(FD_SOCK, SHUT_WR);
 	for (int i = 0; i < 64; i++) {
@@ -250,15 +303,13 @@ static void relay_run(struct relay *r)
 		is_drained = move_outputs(r);
 		if (r->is_gone)
 			return;
-		/* What the command wrote before its end was there when its end was known; what
-		 * daemons of it write later is not waited for. */
 		if (had_ended && is_drained) {
 			last_frame(r);
 			return;
 		}
 		/* Without a keeper the end is when nobody can write any more. */
-		if (!r->has_control && r->out < 0 && r->err < 0)
-			r->has_ended = true;
+		if (!r->has_ended && !r->has_control && r->out < 0 && r->err < 0)
+			command_ended(r);
 		if (is_drained || r->frame_len > 0)
 			wait_for_work(r);
 		if (r->has_control)
@@ -281,6 +332,8 @@ void relay_main(const struct relay_start *start)
 	r->in = FD_IN;
 	r->out = FD_OUT;
 	r->err = start->is_tty ? -1 : FD_ERR;
+	r->out_left = r->err_left = SIZE_MAX;
+	r->last_msec = start->last_msec;
 	r->has_control = true;
 	relay_run(r);
 	_exit(0);

@@ -7,12 +7,17 @@
  *
  * Over the control socket (records of one u32, host order) the keeper says the exit code, and the
  * relay asks for signals. End of file on it: the keeper has gone.
+ *
+ * The relay ends when the customer has gone, and soon after the command's end: it moves what the
+ * command had written by then, and waits no longer than the customer takes of it.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define RELAY_LAST_MSEC 30000u
 
 struct relay_start {
 	int sock;
@@ -21,6 +26,7 @@ struct relay_start {
 	bool is_tty;
 	const uint8_t *early;
 	size_t early_len;
+	unsigned last_msec; /* after the command's end: for a customer who takes nothing */
 };
 
 /* The fds of 'start' are used up with the process. */

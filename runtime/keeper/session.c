@@ -290,6 +290,7 @@ static int start_relay(struct keeper *k, struct session *s, bool is_tty, struct 
 		.is_tty = is_tty,
 		.early = s->early,
 		.early_len = s->early_len,
+		.last_msec = RELAY_LAST_MSEC,
 	};
 	customer_send(sock, frame, frame_make_u32(frame, FRAME_STARTED, (uint32_t)s->leader));
 	pid_t pid = fork();

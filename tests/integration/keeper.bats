@@ -239,6 +239,25 @@ fds() {
 	await sh -c "! grep -qs . '$CGROUP'/a/exec.*/cgroup.procs"
 }
 
+@test "exec: a client that goes while its command takes no input" {
+	# More than the pipe and the relay hold.
+	head -c 120000 /dev/zero | session --framed --hangup --after 700 -- sleep 7778 3>&- &
+	await pgrep -P "$(keeper_pid)" vps-relay
+	await sh -c "! pgrep -P $(keeper_pid) vps-relay"
+	wait $!
+	await sh -c "! grep -qs . '$CGROUP'/a/exec.*/cgroup.procs"
+}
+
+@test "exec: what a command left behind writes on without end" {
+	local mode code
+	for mode in --framed "--tty --framed"; do
+		code=0
+		# shellcheck disable=SC2086
+		session $mode -- sh -c 'trap "" HUP; yes & sleep 0.2; exit 3' </dev/null >/dev/null || code=$?
+		[ $code -eq 3 ]
+	done
+}
+
 @test "exec: no fd and no process is left of 200" {
 	session -- true </dev/null
 	sleep 0.2
