@@ -3,7 +3,8 @@
  * The keeper's state, and its parts' calls to each other. Plain structs in lists, no callbacks:
  * what an event is for is said by the kind of its source, so that all of it can be written down and
  * read back (an upgrade by exec). Everything runs in one thread, one turn of the loop after the
- * other; no call here blocks.
+ * other. No call waits for a guest, a customer or vpsd. Those on the console logs' file system wait
+ * for its disk.
  */
 #pragma once
 
@@ -191,8 +192,9 @@ struct peer {
 	uint32_t list_items;
 };
 
-/* Mapped so that forked children find zeros: what one guest said is never seen by a process of
- * another. */
+/* Mapped so that forked children find zeros: what passes through here of one guest is not in the
+ * memory of another's processes-to-be. What waits for a customer is (attach.early, attach.rest), in
+ * helpers and joiners until they execute, and in relays, none of which can be traced. */
 struct buffers {
 	struct msg in;
 	struct msg out;
