@@ -15,6 +15,7 @@ enum item_source {
 	FROM_INSTANCE,
 	FROM_TENANT,
 	FROM_HOST,
+	FROM_KERNEL, /* of no document: the host has it or not */
 	FROM_MAX,
 };
 
@@ -73,6 +74,7 @@ static const struct item_row item_rows[] = {
 	{"quota.disk", NULL, FROM_TENANT, COUNT_ZERO},
 	{"quota.ipv4", NULL, FROM_TENANT, COUNT_ZERO},
 	{"quota.transfer", NULL, FROM_TENANT, COUNT_ZERO},
+	{"device_program", NULL, FROM_KERNEL, 0},
 	{"listen.tcp", NULL, FROM_HOST, 0},
 	{"reserve.disk", NULL, FROM_HOST, 0},
 	{"overcommit.disk", NULL, FROM_HOST, 0},

@@ -22,7 +22,7 @@
 #define KEEPER_WAIT (10 * USEC_PER_SEC)
 #define KEEPER_POLL (100 * USEC_PER_MSEC)
 /* As tolerate_unsupported and lists name the device program. */
-#define FENCE_ITEM "devices"
+#define FENCE_ITEM "device_program"
 
 /* --- what a launch needs --------------------------------------------------------------------- */
 

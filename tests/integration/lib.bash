@@ -85,7 +85,7 @@ dead() {
 # The host document of the tests; $1 = a jq filter that changes it.
 host_document() {
 	local tolerate='[]'
-	[ "$MODE" = vm ] || tolerate='["cpu.*", "memory.*", "pids", "quota.*", "devices"]'
+	[ "$MODE" = vm ] || tolerate='["cpu.*", "memory.*", "pids", "quota.*", "device_program"]'
 	jq -n --arg t "$T" --argjson tolerate "$tolerate" '{
 		listen: [{unix: ($t + "/run/vpsd.sock"), group: "games"}],
 		state: ($t + "/state"), pool: ($t + "/state/pool"), run: ($t + "/run"),

@@ -259,20 +259,20 @@ without_bpf() {
 
 # fences T/N: how many lines of "unsupported" are about its device program.
 fences() {
-	field "$1" '.unsupported | map(select(.item == "devices" and (.reason | contains("device program")))) | length'
+	field "$1" '.unsupported | map(select(.item == "device_program" and (.reason | contains("device program")))) | length'
 }
 
 @test "no guest without the device program, unless that is tolerated; the next vpsd attaches it" {
 	command -v strace >/dev/null || skip "needs strace"
-	host_document '.tolerate_unsupported -= ["devices"]'
+	host_document '.tolerate_unsupported -= ["device_program"]'
 	kill_vpsd TERM
 	start_vpsd
 	make_instance t/d --no-start
 	! without_bpf vps start t/d || fail "it was started"
 	contains "$(cat "$T/op.out")" "cannot enforce devices: "
-	contains "$(cat "$T/op.out")" '"tolerate_unsupported": ["devices"]'
+	contains "$(cat "$T/op.out")" '"tolerate_unsupported": ["device_program"]'
 	equal "$(field t/d .state)" failed
-	host_document '.tolerate_unsupported += ["devices"]'
+	host_document '.tolerate_unsupported += ["device_program"]'
 	kill_vpsd TERM
 	start_vpsd
 	without_bpf vps start t/d || fail "$(cat "$T/op.out")"

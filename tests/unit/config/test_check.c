@@ -250,7 +250,7 @@ static void everything_unsupported(void **state)
 	for (size_t i = found; spec_item_name(i); i++)
 		if (i == found)
 			assert_string_equal(spec_item_name(i),
-					    "listen.tcp"); /* those of the host */
+					    "device_program"); /* and what the host has */
 	assert_int_equal(items.n_refused, items.n);
 	assert_int_equal(spec_items_to_err(&items, &err), -EOPNOTSUPP);
 }

@@ -462,7 +462,7 @@ static const char *fence_item(const struct inst *i)
 
 	inst_unsupported(i, &items);
 	for (size_t n = 0; n < items.n; n++)
-		if (str_eq(items.items[n].name, "devices"))
+		if (str_eq(items.items[n].name, "device_program"))
 			return items.items[n].reason;
 	return NULL;
 }
@@ -481,7 +481,7 @@ static void test_no_device_program(void **state)
 
 	(void)state;
 	/* Tolerated, and shown while it runs. */
-	tolerate("devices");
+	tolerate("device_program");
 	i = create("a");
 	assert_false(i->has_device_fence);
 	assert_non_null(fence_item(i));
@@ -493,8 +493,8 @@ static void test_no_device_program(void **state)
 	end = ended(start_begin(i));
 	assert_int_equal(end.status, OP_FAILED);
 	assert_int_equal(end.err.code, EOPNOTSUPP);
-	assert_non_null(strstr(end.err.msg, "cannot enforce devices: cannot load"));
-	assert_non_null(strstr(end.err.hint, "\"tolerate_unsupported\": [\"devices\"]"));
+	assert_non_null(strstr(end.err.msg, "cannot enforce device_program: cannot load"));
+	assert_non_null(strstr(end.err.hint, "\"tolerate_unsupported\": [\"device_program\"]"));
 	assert_int_equal(i->state, INST_FAILED);
 	is_sound();
 	tolerate("disk.*");
