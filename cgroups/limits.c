@@ -139,6 +139,8 @@ static const struct limit_row {
 } limit_rows[] = {
 	[CG_LIMIT_CPU_CORES] = {"cpu.cores", "cpu", "cpu.max", format_cores, parse_cores,
 				show_cores, CG_UNLIMITED, true},
+	[CG_LIMIT_CPU_BURST] = {"cpu.burst", "cpu", "cpu.max.burst", format_count, parse_number,
+				num_format_duration, 0, false},
 	[CG_LIMIT_CPU_WEIGHT] = {"cpu.guarantee", "cpu", "cpu.weight", format_weight, parse_number,
 				 show_number, 100, false},
 	[CG_LIMIT_MEMORY_MAX] = {"memory.limit", "memory", "memory.max", format_bytes, parse_or_max,
@@ -468,23 +470,39 @@ static int change_open(int dirfd, unsigned flags, struct change *c, struct err *
 	return 0;
 }
 
+/* A burst is at most the quota, so a quota that goes down may meet one that is too large
+ * (Documentation/scheduler/sched-bwc.rst): none, then the quota, then the burst. */
+static int drop_burst(struct change *c, struct err *err)
+{
+	int fd = c->fd[CG_LIMIT_CPU_BURST];
+
+	return fd < 0 ? 0 : write_line(fd, limit_rows[CG_LIMIT_CPU_BURST].file, "0", err);
+}
+
+/* Newest first. A failure here changes nothing about the answer. */
+static void change_undo(struct change *c, int newest)
+{
+	(void)drop_burst(c, NULL);
+	for (int i = newest; i >= 0; i--)
+		if (c->fd[i] >= 0)
+			(void)write_line(c->fd[i], limit_rows[i].file, c->old[i], NULL);
+	if (c->fd[CG_LIMIT_CPU_BURST] >= 0)
+		(void)write_line(c->fd[CG_LIMIT_CPU_BURST], limit_rows[CG_LIMIT_CPU_BURST].file,
+				 c->old[CG_LIMIT_CPU_BURST], NULL);
+}
+
 static int change_write(struct change *c, const struct cg_limits *l, struct err *err)
 {
-	for (int i = 0; i < CG_LIMIT_MAX; i++) {
-		int r;
+	int r = drop_burst(c, err);
 
+	for (int i = 0; r >= 0 && i < CG_LIMIT_MAX; i++) {
 		if (c->fd[i] < 0)
 			continue;
 		r = set_and_check(c->fd[i], &limit_rows[i], l->value[i], err);
-		if (r >= 0)
-			continue;
-		/* Newest first. A failure here changes nothing about the answer. */
-		for (int k = i; k >= 0; k--)
-			if (c->fd[k] >= 0)
-				(void)write_line(c->fd[k], limit_rows[k].file, c->old[k], NULL);
-		return r;
+		if (r < 0)
+			change_undo(c, i);
 	}
-	return 0;
+	return r;
 }
 
 int cg_limits_apply_flags(int dirfd, const struct cg_limits *l, unsigned flags,

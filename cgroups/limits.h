@@ -15,6 +15,7 @@
 /* Names of the limits as the plan documents call them; a status row exists for each. */
 enum cg_limit {
 	CG_LIMIT_CPU_CORES,  /* "cpu.cores"        -> cpu.max */
+	CG_LIMIT_CPU_BURST,  /* "cpu.burst"        -> cpu.max.burst */
 	CG_LIMIT_CPU_WEIGHT, /* "cpu.guarantee"    -> cpu.weight */
 	CG_LIMIT_MEMORY_MAX, /* "memory.limit"     -> memory.max */
 	CG_LIMIT_MEMORY_MIN, /* "memory.guarantee" -> memory.min */
@@ -23,8 +24,9 @@ enum cg_limit {
 	CG_LIMIT_MAX,
 };
 
-/* Indexed by enum cg_limit. Units: cpu.cores in thousandths of a core, cpu.weight 1..10000,
- * memory and swap in bytes, pids in tasks. CG_UNLIMITED where the file takes "max". */
+/* Indexed by enum cg_limit. Units: cpu.cores in thousandths of a core, cpu.burst in
+ * microseconds and at most the quota, cpu.weight 1..10000, memory and swap in bytes, pids in tasks.
+ * CG_UNLIMITED where the file takes "max". */
 struct cg_limits {
 	uint64_t value[CG_LIMIT_MAX];
 };

@@ -264,8 +264,9 @@ void spec_plan_to_limits(const struct spec_plan *p, struct cg_limits *ret)
 	uint64_t weight = p->cpu.guarantee / 10; /* 100 per core of 1000 thousandths */
 
 	/* Every limit is set here: config does not call into cgroups, it only fills its struct. */
-	_Static_assert(CG_LIMIT_MAX == 6, "a new limit needs its line below");
+	_Static_assert(CG_LIMIT_MAX == 7, "a new limit needs its line below");
 	ret->value[CG_LIMIT_CPU_CORES] = p->cpu.cores;
+	ret->value[CG_LIMIT_CPU_BURST] = p->cpu.burst;
 	ret->value[CG_LIMIT_CPU_WEIGHT] = weight < 1 ? 1 : weight > 10000 ? 10000 : weight;
 	ret->value[CG_LIMIT_MEMORY_MAX] = p->memory.limit;
 	ret->value[CG_LIMIT_MEMORY_MIN] = p->memory.guarantee;

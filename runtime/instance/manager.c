@@ -134,13 +134,11 @@ static void fill_support(struct inst_manager *m)
 						    : "cgroup2 is mounted without "
 						      "memory_recursiveprot";
 	const struct spec_support rows[] = {
-		{"cpu.cores", cpu},	  {"cpu.guarantee", cpu},
-		{"memory.limit", memory}, {"memory.guarantee", min},
-		{"memory.swap", memory},  {"pids", pids},
-		{"features.tun", NULL},	  {"features.fuse", NULL},
-		{"autostart", NULL},	  {"quota.instances", NULL},
-		{"quota.cores", NULL},	  {"quota.memory", NULL},
-		{"quota.disk", NULL},	  {NULL, NULL},
+		{"cpu.cores", cpu},	  {"cpu.burst", cpu},	     {"cpu.guarantee", cpu},
+		{"memory.limit", memory}, {"memory.guarantee", min}, {"memory.swap", memory},
+		{"pids", pids},		  {"features.tun", NULL},    {"features.fuse", NULL},
+		{"autostart", NULL},	  {"quota.instances", NULL}, {"quota.cores", NULL},
+		{"quota.memory", NULL},	  {"quota.disk", NULL},	     {NULL, NULL},
 	};
 	_Static_assert(sizeof(rows) / sizeof(rows[0]) <= SUPPORT_MAX, "room for every row");
 

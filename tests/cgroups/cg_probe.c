@@ -54,12 +54,17 @@ static void print_status(const struct cg_limit_status *s)
 			     (int64_t)s[i].configured, (int64_t)s[i].actual, s[i].reason);
 }
 
-/* In the order of the enum: cores weight memory min swap pids. */
 static void get_limits(const struct call *c, int first, struct cg_limits *l)
 {
+	static const enum cg_limit order[] = {
+		CG_LIMIT_CPU_CORES, CG_LIMIT_CPU_WEIGHT, CG_LIMIT_MEMORY_MAX, CG_LIMIT_MEMORY_MIN,
+		CG_LIMIT_SWAP_MAX,  CG_LIMIT_PIDS_MAX,	 CG_LIMIT_CPU_BURST,
+	};
+
+	_Static_assert(sizeof(order) / sizeof(order[0]) == CG_LIMIT_MAX, "each once");
 	cg_limits_init(l);
 	for (int i = 0; i < CG_LIMIT_MAX; i++)
-		l->value[i] = number(c, first + i, l->value[i]);
+		l->value[order[i]] = number(c, first + i, l->value[order[i]]);
 }
 
 static int do_root(struct call *c, struct err *err)

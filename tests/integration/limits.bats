@@ -6,7 +6,7 @@ load lib
 setup_file() {
 	[ "$MODE" = vm ] || return 0
 	host_up
-	jq -n '{plan: "sized", version: 1, cpu: {cores: 0.5, guarantee: 0.25}, memory: {limit: "48MiB", guarantee: "16MiB"},
+	jq -n '{plan: "sized", version: 1, cpu: {cores: 0.5, guarantee: 0.25, burst: "20ms"}, memory: {limit: "48MiB", guarantee: "16MiB"},
 		pids: 40, disk: {size: null, inodes: null}, network: {connections: null}}' >"$T/docs/plans/sized.json"
 	vps apply "$T/docs" >/dev/null
 	vps create t/a --plan sized --image busybox --quiet
@@ -27,8 +27,9 @@ limit() {
 	field t/a ".limits[] | select(.limit == \"$1\") | .$2"
 }
 
-@test "cpu.max, cpu.weight, memory.max, memory.min, memory.swap.max, pids.max are what the plan says" {
+@test "cpu.max, cpu.max.burst, cpu.weight, memory.max, memory.min, memory.swap.max, pids.max are what the plan says" {
 	equal "$(cat "$C/cpu.max")" "50000 100000"
+	equal "$(cat "$C/cpu.max.burst")" 20000
 	equal "$(cat "$C/cpu.weight")" 25
 	equal "$(cat "$C/memory.max")" $((48 << 20))
 	equal "$(cat "$C/memory.min")" $((16 << 20))
@@ -38,7 +39,7 @@ limit() {
 
 @test "each is shown as effective, with the value of the kernel" {
 	local name
-	for name in cpu.cores cpu.guarantee memory.limit memory.guarantee memory.swap pids; do
+	for name in cpu.cores cpu.burst cpu.guarantee memory.limit memory.guarantee memory.swap pids; do
 		equal "$(limit "$name" effective)" true
 		equal "$(limit "$name" configured)" "$(limit "$name" actual)"
 	done
@@ -118,6 +119,17 @@ limit() {
 	equal "$(cat "$C/memory.max" "$C/pids.max" "$C/cpu.max" | xargs)" "$((60 << 20)) 30 75000 100000"
 	equal "$(limit memory.limit actual)" $((60 << 20))
 	equal "$(field t/a .pid)" "$pid"
+}
+
+@test "a live change of the ceiling takes the burst along, down and up again" {
+	local row
+	for row in 0.02:2ms:2000:2000 0.75:75ms:75000:75000 0.5:0:50000:0 0.75:20ms:75000:20000; do
+		IFS=: read -r cores burst quota usec <<<"$row"
+		jq --argjson cores "$cores" --arg burst "$burst" '.instances[0].overrides.cpu = {cores: $cores, guarantee: 0, burst: $burst}' \
+			"$T/change.json" >"$T/burst.json"
+		vps apply --take-over "$T/burst.json"
+		equal "$(cat "$C/cpu.max" "$C/cpu.max.burst" | xargs)" "$quota 100000 $usec"
+	done
 }
 
 @test "a live change below what is in use is refused, and changes nothing" {

@@ -54,6 +54,7 @@ static int fake_dir(int dirfd, const char *name)
 	put(fd, "cgroup.controllers", "cpuset cpu io memory pids\n");
 	put(fd, "cgroup.events", "populated 0\nfrozen 0\n");
 	put(fd, "cpu.max", "max 100000\n");
+	put(fd, "cpu.max.burst", "0\n");
 	put(fd, "cpu.weight", "100\n");
 	put(fd, "memory.max", "max\n");
 	put(fd, "memory.min", "0\n");
@@ -130,6 +131,8 @@ static void test_format(void **state)
 		{CG_LIMIT_CPU_CORES, 2500, "250000 100000", 2500},
 		{CG_LIMIT_CPU_CORES, 256000, "25600000 100000", 256000},
 		{CG_LIMIT_CPU_CORES, UINT64_MAX - 1, NULL, 0},
+		{CG_LIMIT_CPU_BURST, 0, "0", 0},
+		{CG_LIMIT_CPU_BURST, 20000, "20000", 20000},
 		{CG_LIMIT_CPU_WEIGHT, 0, NULL, 0},
 		{CG_LIMIT_CPU_WEIGHT, 1, "1", 1},
 		{CG_LIMIT_CPU_WEIGHT, 10000, "10000", 10000},
@@ -292,12 +295,14 @@ static void test_restore(void **state)
 	st[0].configured = 4711;
 	l.value[CG_LIMIT_PIDS_MAX] = 100;
 	put(f->instance, "pids.max", "77\n");
+	put(f->instance, "cpu.max.burst", "5000\n");
 	/* A value that the format refuses, late in the table. */
 	l.value[CG_LIMIT_SWAP_MAX] = UINT64_MAX - 1;
 	assert_int_equal(cg_limits_apply(f->instance, &l, st, &err), -ERANGE);
 	assert_int_equal(err.code, ERANGE);
 	assert_non_null(strstr(err.msg, "memory.swap"));
 	expect(f->instance, "cpu.max", "max 100000");
+	expect(f->instance, "cpu.max.burst", "5000");
 	expect(f->instance, "cpu.weight", "100");
 	expect(f->instance, "memory.max", "max");
 	expect(f->instance, "memory.min", "0");

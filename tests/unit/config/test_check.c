@@ -106,8 +106,9 @@ static void shipped_defaults(void **state)
 	_cleanup_sbuf_ struct sbuf out = SBUF_INIT;
 	_cleanup_spec_plan_ struct spec_plan effective = {0};
 	static const struct spec_support support[] = {
-		{"cpu.cores", NULL}, {"cpu.guarantee", NULL}, {"memory.*", NULL}, {"pids", NULL},
-		{"autostart", NULL}, {"quota.*", NULL},	      {NULL, NULL},
+		{"cpu.cores", NULL}, {"cpu.burst", NULL}, {"cpu.guarantee", NULL},
+		{"memory.*", NULL},  {"pids", NULL},	  {"autostart", NULL},
+		{"quota.*", NULL},   {NULL, NULL},
 	};
 	struct err err = ERR_INIT;
 

@@ -150,6 +150,7 @@ static void kernel_limits(void **state)
 		assert_int_equal(parse(cases[i].doc, &p), 0);
 		spec_plan_to_limits(&p, &l);
 		assert_int_equal(l.value[CG_LIMIT_CPU_CORES], cases[i].cores);
+		assert_int_equal(l.value[CG_LIMIT_CPU_BURST], p.cpu.burst);
 		assert_int_equal(l.value[CG_LIMIT_CPU_WEIGHT], cases[i].weight);
 		assert_int_equal(l.value[CG_LIMIT_MEMORY_MAX], 1ull << 30);
 		assert_int_equal(l.value[CG_LIMIT_MEMORY_MIN], cases[i].min);
