@@ -269,7 +269,7 @@ fences() {
 	start_vpsd
 	make_instance t/d --no-start
 	! without_bpf vps start t/d || fail "it was started"
-	contains "$(cat "$T/op.out")" "cannot enforce devices: "
+	contains "$(cat "$T/op.out")" "cannot enforce device_program: "
 	contains "$(cat "$T/op.out")" '"tolerate_unsupported": ["device_program"]'
 	equal "$(field t/d .state)" failed
 	host_document '.tolerate_unsupported += ["device_program"]'
