@@ -171,7 +171,8 @@ static void on_op_ended(void *arg, struct op *op)
 	const struct apply_step *step = arg;
 	const struct inst *i = inst_find_by_id(step->apply->manager, op->instance_id);
 
-	if (op->kind == OP_CHANGE && op->status == OP_DONE && i && i->restart_needed)
+	if (op->kind == OP_CHANGE && op->status == OP_DONE && i && i->p->change_waits &&
+	    inst_is_up(i))
 		(void)json_object_set_new(json_array_get(step->apply->changes, step->index),
 					  "restart_needed", json_true());
 	step_ended(arg, op->error_code, op->status == OP_FAILED ? &op->err : NULL);

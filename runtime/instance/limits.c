@@ -206,7 +206,8 @@ int inst_change(struct inst *i, const struct spec_instance *spec, uint32_t file_
 		inst_change_free(c);
 		return r;
 	}
-	c->restart_needed = i->restart_needed || needs_restart(i, c);
+	i->p->change_waits = needs_restart(i, c);
+	c->restart_needed = i->restart_needed || i->p->change_waits;
 	swap(i, c);
 	i->p->change = c;
 	r = inst_begin(i, OP_CHANGE, change_begun, ret, err);

@@ -52,6 +52,7 @@ struct inst_private {
 	struct cg_instance cg; /* open while a guest lives or is about to */
 	struct cg_stats_reader reader;
 	bool has_reader;
+	bool change_waits; /* the last change takes effect at the next start */
 	struct cg_stats stats;
 	uint64_t stats_at; /* usec, monotonic; 0 = never */
 

@@ -2,11 +2,14 @@
 /* One child in a process group of its own, no shell, fixed environment. */
 #include "runtime/jobs/tool.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -17,6 +20,7 @@
 #define EXIT_NO_PROGRAM 127
 #define ENV_MAX 16
 #define ENV_TEXT 1024
+#define TOOL_KILL_AFTER_MSEC 3000u
 
 static const char *const env_fixed[] = {
 	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -66,6 +70,55 @@ static _Noreturn void exec_tool(const char *const argv[], int cwd_fd, char *cons
 	_exit(errno == ENOENT ? EXIT_NO_PROGRAM : 126);
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
+}
+
+/* Waits for its end. When the job is cancelled: TERM, as mmdebstrap removes its temporary directory
+ * then, and KILL when that has been in vain. The signals that cancel come only while it waits, so
+ * that none falls between the question and the wait. */
+static int wait_for(pid_t pid, int *ret_status, struct err *err)
+{
+	struct pollfd p = {.fd = pidfd_open(pid, 0), .events = POLLIN};
+	_cleanup_close_ int pidfd = p.fd;
+	uint64_t kill_at = 0;
+	sigset_t stop, old;
+	int r = 0;
+
+	if (pidfd < 0)
+		return err_sys(err, "cannot watch a process");
+	(void)sigemptyset(&stop);
+	(void)sigaddset(&stop, SIGTERM);
+	(void)sigaddset(&stop, SIGINT);
+	(void)sigprocmask(SIG_BLOCK, &stop, &old);
+	while (r == 0) {
+		uint64_t now = now_ms(), left = kill_at > now ? kill_at - now : 0;
+		const struct timespec limit = {.tv_sec = (time_t)(left / 1000),
+					       .tv_nsec = (long)(left % 1000) * 1000000};
+
+		if (!kill_at && job_check(NULL) < 0) {
+			(void)kill(-pid, SIGTERM);
+			kill_at = now + TOOL_KILL_AFTER_MSEC;
+			continue;
+		}
+		if (kill_at && left == 0)
+			(void)kill(-pid, SIGKILL);
+		r = ppoll(&p, 1, left > 0 ? &limit : NULL, &old);
+		if (r < 0 && errno == EINTR)
+			r = 0;
+	}
+	if (r < 0)
+		r = err_sys(err, "cannot wait for a process");
+	(void)sigprocmask(SIG_SETMASK, &old, NULL);
+	if (r > 0 && waitpid(pid, ret_status, 0) < 0)
+		r = err_sys(err, "cannot wait for a process");
+	return r < 0 ? r : 0;
+}
+
 int tool_run(const char *const argv[], int cwd_fd, struct err *err)
 {
 	_cleanup_free_ char(*texts)[ENV_TEXT] = calloc(ENV_MAX, ENV_TEXT);
@@ -84,13 +137,9 @@ int tool_run(const char *const argv[], int cwd_fd, struct err *err)
 	if (pid == 0)
 		exec_tool(argv, cwd_fd, env);
 	(void)setpgid(pid, pid); /* both sides: whoever comes first */
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR)
-			return err_sys(err, "cannot wait for '%s'", argv[0]);
-		/* TERM first: mmdebstrap removes its temporary directory. */
-		if (job_check(NULL) < 0)
-			(void)kill(-pid, SIGTERM);
-	}
+	r = wait_for(pid, &status, err);
+	if (r < 0)
+		return err_ctx(err, "'%s'", argv[0]);
 	r = job_check(err);
 	if (r < 0)
 		return r;

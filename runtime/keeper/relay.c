@@ -308,8 +308,10 @@ static void relay_run(struct relay *r)
 			return;
 		}
 		/* Without a keeper the end is when nobody can write any more. */
-		if (!r->has_ended && !r->has_control && r->out < 0 && r->err < 0)
+		if (!r->has_ended && !r->has_control && r->out < 0 && r->err < 0) {
 			command_ended(r);
+			continue;
+		}
 		if (is_drained || r->frame_len > 0)
 			wait_for_work(r);
 		if (r->has_control)

@@ -74,6 +74,12 @@ changes() {
 	start_vpsd
 	equal "$(field acme/b .restart_needed)" true
 	contains "$(vps info acme/b)" "takes effect at its next start"
+	# Another change that is in force at once does not wait because that one does.
+	document "$change | .instances[1].hostname = \"new.example\" | .instances[1].labels = {\"a\": \"b\"}"
+	run vps apply "$D/acme.json"
+	[ "$status" -eq 0 ]
+	contains "$output" "instance acme/b: done"
+	[[ $output != *"next start"* ]]
 	vps restart --force acme/b
 	equal "$(field acme/b .restart_needed)" false
 	equal "$(inside acme/b hostname)" new.example

@@ -172,6 +172,25 @@ refused() {
 	drop_instance t/term
 }
 
+@test "the host's shutdown stops guests in order also where the document has become too demanding" {
+	vps image import busybox "$(busybox_archive)" >/dev/null 2>&1 || true
+	tiny_documents
+	vps apply "$T/docs" >/dev/null
+	make_instance t/down
+	kill_vpsd TERM
+	host_document '.sample = "5s"'
+	run timeout 60 "$O/vpsd" --config "$T/vpsd.json" --helpers "$O"
+	[ "$status" -eq 1 ]
+	contains "$output" "this host cannot enforce sample"
+	run timeout 60 "$O/vpsd" --config "$T/vpsd.json" --helpers "$O" --stop-guests
+	[ "$status" -eq 0 ] || fail "$output"
+	equal "$(guest_pids | wc -l)" 0
+	host_document
+	start_vpsd
+	equal "$(field t/down '[.state, .desired, .last_exit] | join(" ")')" "stopped stopped poweroff"
+	drop_instance t/down
+}
+
 @test "without a daemon, vps says so and how to start it" {
 	run vps --socket "$T/none.sock" ls
 	[ "$status" -eq 1 ]

@@ -64,8 +64,8 @@ teardown_file() {
 	start_vpsd
 	# What is in the log only does not come back half.
 	make_instance t/later --no-start
-	dir=$(instance_dir t/later)
 	kill_vpsd KILL
+	dir=$(find "$T/state/pool/instances" -mindepth 1 -maxdepth 1 -newer "$T/vpsd.pid" | sort | tail -n 1)
 	[ -s "$T/state/vpsd.db-wal" ]
 	mv "$T/state/vpsd.db" "$T/state/vpsd.db.damaged-9"
 	start_vpsd

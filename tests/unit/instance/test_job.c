@@ -392,8 +392,10 @@ static void test_claim(void **state)
 
 		assert_non_null(mkdtemp(dir));
 		dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		assert_true(str_fmt(script, sizeof(script), "trap '' TERM; : >%s/up; exec sleep %d",
-				    dir, rows[i].outlives ? 1 : 60) >= 0);
+		assert_true(
+			str_fmt(script, sizeof(script),
+				"trap '' TERM; : >%s/up; while [ ! -e %s/go ]; do sleep 0.01; done",
+				dir, dir) >= 0);
 		pid = fork();
 		assert_true(pid >= 0);
 		if (pid == 0)
@@ -402,6 +404,7 @@ static void test_claim(void **state)
 		assert_true(WIFSIGNALED(status));
 		if (rows[i].outlives)
 			assert_int_equal(job_pool_claim(f->pool, dirfd, &err), -EAGAIN);
+		(void)close(openat(dirfd, "go", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 		while (job_pool_claim(f->pool, dirfd, &err) < 0 && turns++ < 500)
 			(void)usleep(10000);
 		assert_true(turns < 500);
@@ -410,6 +413,7 @@ static void test_claim(void **state)
 		job_pool_free(f->pool);
 		assert_int_equal(job_pool_new(f->event, "/bin/sh", &f->pool, NULL), 0);
 		(void)unlinkat(dirfd, "up", 0);
+		(void)unlinkat(dirfd, "go", 0);
 		assert_int_equal(rmdir(dir), 0);
 	}
 }

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A program that a job runs: its end, and the job's. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "runtime/jobs/job.h"
+#include "runtime/jobs/tool.h"
+
+static void wait_a_moment(void)
+{
+	(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+}
+
+/* A job that runs a script in 'dir' and ends with the errno of it. */
+static pid_t job(int dir, const char *script)
+{
+	const char *const argv[] = {"sh", "-c", script, NULL};
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(job_signals(NULL) < 0 ? 255 : -tool_run(argv, dir, NULL));
+	return pid;
+}
+
+static int end_of(pid_t pid)
+{
+	int status = 0;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_ends(void **state)
+{
+	_cleanup_close_ int dir = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(end_of(job(dir, "exit 0")), 0);
+	assert_int_equal(end_of(job(dir, "exit 3")), ECHILD);
+	assert_int_equal(end_of(job(dir, "kill -9 $$")), ECHILD);
+	assert_int_equal(tool_run((const char *const[]){"no-such-program", NULL}, dir, NULL),
+			 -EOPNOTSUPP);
+}
+
+/* Also one that does not listen, with what it has started. */
+static void test_cancelled(void **state)
+{
+	static const char *const scripts[] = {
+		": >up; sleep 1000",
+		"trap '' TERM; : >up; sleep 1000 & wait; sleep 1000",
+		/* Tidying up is waited for. */
+		"trap 'sleep 0.1; rm mess; exit' TERM; : >mess; : >up; while :; do sleep 0.01; "
+		"done",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
+		char name[] = "/tmp/tool.XXXXXX";
+		_cleanup_close_ int dir = -1;
+		pid_t pid;
+
+		assert_non_null(mkdtemp(name));
+		dir = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		pid = job(dir, scripts[i]);
+		while (faccessat(dir, "up", F_OK, 0) < 0)
+			wait_a_moment();
+		(void)alarm(60);
+		assert_int_equal(kill(pid, SIGTERM), 0);
+		assert_int_equal(end_of(pid), ECANCELED);
+		(void)alarm(0);
+		assert_int_equal(unlinkat(dir, "up", 0), 0);
+		assert_int_equal(rmdir(name), 0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_cancelled),
+	};
+
+	return cmocka_run_group_tests_name("tool", tests, NULL, NULL);
+}
