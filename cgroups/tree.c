@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -19,6 +20,8 @@
 #include "cgroups/events.h"
 #include "cgroups/names.h"
 #include "cgroups/zero.h"
+
+#define OWNER_XATTR "trusted.vpsd.database"
 
 #define DEFAULT_ROOT "vpsd"
 
@@ -395,6 +398,23 @@ void cg_root_done(struct cg_root *r)
 	cleanup_close(&r->shared);
 	free(r->tenants);
 	*r = CG_ROOT_INIT;
+}
+
+int cg_root_owner(const struct cg_root *r, char owner[CG_OWNER_TEXT], struct err *err)
+{
+	ssize_t n = fgetxattr(r->fd, OWNER_XATTR, owner, CG_OWNER_TEXT - 1);
+
+	owner[n > 0 ? n : 0] = '\0';
+	return n >= 0 || errno == ENODATA
+		       ? 0
+		       : err_sys(err, "cannot read whose the cgroups in '%s' are", r->path);
+}
+
+int cg_root_set_owner(const struct cg_root *r, const char *owner, struct err *err)
+{
+	return fsetxattr(r->fd, OWNER_XATTR, owner, strlen(owner), 0) == 0
+		       ? 0
+		       : err_sys(err, "cannot note whose the cgroups in '%s' are", r->path);
 }
 
 bool cg_root_has(const struct cg_root *r, const char *controller)

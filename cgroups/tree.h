@@ -144,6 +144,12 @@ int cg_session_create(const struct cg_instance *i, struct cg_session *ret, struc
  * can remove an empty one). */
 int cg_session_remove(const struct cg_instance *i, const struct cg_session *s, struct err *err);
 void cg_session_done(struct cg_session *s);
+/* Whose instances lie below <root>: a mark of at most 63 bytes, kept as an extended attribute of
+ * the directory for its life (xattr(7), trusted.*). owner: "" where there is none. */
+#define CG_OWNER_TEXT 64
+int cg_root_owner(const struct cg_root *r, char owner[CG_OWNER_TEXT], struct err *err);
+int cg_root_set_owner(const struct cg_root *r, const char *owner, struct err *err);
+
 /* Calls 'visit' for each leaf that cg_session_create() made and that is still there, whoever made
  * it: those of an earlier daemon. Without an fd; the visitor may remove it. What the guest named
  * like that itself is left out. */

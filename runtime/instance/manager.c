@@ -214,9 +214,11 @@ static int claim_pool(struct inst_manager *m, struct err *err)
 
 	if (n < 0 && n != -ENOENT)
 		return (int)n;
-	if (n < 0)
+	if (n < 0) {
+		*err = ERR_INIT;
 		return file_replace_at(img_store_fd(m->images), OWNER_FILE, id, strlen(id), 0600,
 				       err);
+	}
 	m->keeps_strays = !str_eq(owner, id);
 	if (m->keeps_strays)
 		log_error(

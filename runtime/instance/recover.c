@@ -673,6 +673,36 @@ static void clean_tmp(struct inst_manager *m)
 	(void)job_start(m->jobs, &job, NULL, NULL);
 }
 
+/*
+ * A lost or another database knows nothing of the guests that run: they are not nobody's, and their
+ * ids are not free. So nothing is done beside them until somebody has decided.
+ */
+static int check_owner(struct inst_manager *m, const struct recover_collect *c, struct err *err)
+{
+	const struct found_cgroup *first = NULL;
+	char owner[CG_OWNER_TEXT];
+	size_t n = 0;
+	int r = cg_root_owner(&m->cg, owner, err);
+
+	if (r < 0 || str_eq(owner, store_id(m->store)))
+		return r;
+	for (size_t i = 0; i < c->n_cgroups; i++) {
+		if (!c->cgroups[i].populated || inst_find_by_id(m, c->cgroups[i].id))
+			continue;
+		n++;
+		first = first ? first : &c->cgroups[i];
+	}
+	if (n == 0)
+		return cg_root_set_owner(&m->cg, store_id(m->store), err);
+	(void)err_set(err, EEXIST,
+		      "%zu guests run in '%s' that the database in '%s' does not know, '%s' among "
+		      "them; they are left alone",
+		      n, m->cg.path, m->host->state, first->id);
+	(void)err_hint(err, "start vpsd with the host document and the database that they belong "
+			    "to; or stop them in order: vpsd --stop-guests");
+	return -EEXIST;
+}
+
 static int recover(struct inst_manager *m, struct err *err)
 {
 	_cleanup_free_ struct recover_action *actions = NULL;
@@ -680,6 +710,8 @@ static int recover(struct inst_manager *m, struct err *err)
 	size_t n = 0;
 	int r = look(m, m->collect, err);
 
+	if (r >= 0 && !m->is_ready)
+		r = check_owner(m, m->collect, err);
 	if (r >= 0)
 		r = make_plan(m, m->collect, &actions, &n, err);
 	if (r < 0)

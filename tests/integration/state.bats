@@ -36,6 +36,36 @@ teardown_file() {
 	[ ! -d "$dir" ]
 }
 
+@test "a missing database does not cost the guests that run: nothing is started beside them" {
+	local pid code=0
+	make_instance t/a
+	pid=$(field t/a .pid)
+	kill_vpsd TERM
+	mkdir "$T/kept2"
+	mv "$T"/state/vpsd.db* "$T/kept2/"
+	timeout 60 "$O/vpsd" --config "$T/vpsd.json" --helpers "$O" --seccomp "$REPO/config/defaults/seccomp/default.json" \
+		>"$T/refused" 2>&1 3>&- || code=$?
+	equal "$code" 1
+	contains "$(cat "$T/refused")" "1 guests run in"
+	contains "$(cat "$T/refused")" "vpsd --stop-guests"
+	alive "$pid"
+	rm -f "$T"/state/vpsd.db*
+	mv "$T"/kept2/* "$T/state/"
+	start_vpsd
+	equal "$(field t/a '.state + " " + (.pid | tostring)')" "running $pid"
+	drop_instance t/a
+	# Without guests another database may begin, and owns what it starts.
+	kill_vpsd TERM
+	mv "$T"/state/vpsd.db* "$T/kept2/"
+	start_vpsd
+	kill_vpsd TERM
+	rm -f "$T"/state/vpsd.db*
+	mv "$T"/kept2/* "$T/state/"
+	start_vpsd
+	make_instance t/a
+	drop_instance t/a
+}
+
 @test "an old backup does not cost the files of newer instances" {
 	local dir
 	kill_vpsd TERM

@@ -83,9 +83,10 @@ struct rig {
 	/* Cgroups. */
 	struct rig_cgroup cgroups[GUESTS_MAX];
 	size_t n_cgroups;
-	bool has_fences; /* device programs can be loaded */
-	unsigned busy;	 /* so many removals find processes */
-	int timeout_ms;	 /* the longest wait that was asked for */
+	char owner[CG_OWNER_TEXT]; /* of the root */
+	bool has_fences;	   /* device programs can be loaded */
+	unsigned busy;		   /* so many removals find processes */
+	int timeout_ms;		   /* the longest wait that was asked for */
 };
 
 /* What the functions below work on. */
