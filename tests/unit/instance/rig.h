@@ -152,7 +152,7 @@ static const char job_script[] =
 	"remove-image) rm -rf $d/pool/images/$5\n"
 	"  while [ -e $d/hold-removed ]; do sleep 0.01; done ;;\n"
 	"import) read x; i=$d/pool/images/$x; mkdir -p $i/rootfs\n"
-	"  sed s/DIGEST/$x/ <$d/image.json >$i/image.json\n"
+	"  sed s/DIGEST/$x/ <$d/image.json >$i/new; mv $i/new $i/image.json\n"
 	"  while [ -e $d/hold-result ]; do sleep 0.01; done\n"
 	"  echo '{\"result\": {\"digest\": \"'$x'\", \"existed\": false}}'; exit ;;\n"
 	"esac\n"
