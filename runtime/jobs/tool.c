@@ -78,19 +78,16 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
 }
 
-/* Waits for its end. When the job is cancelled: TERM, as mmdebstrap removes its temporary directory
- * then, and KILL when that has been in vain. The signals that cancel come only while it waits, so
- * that none falls between the question and the wait. */
-static int wait_for(pid_t pid, int *ret_status, struct err *err)
+/* Until it has ended: 0 or a negative errno. When the job is cancelled: TERM, as mmdebstrap removes
+ * its temporary directory then, and KILL when that has been in vain. The signals that cancel come
+ * only while it waits, so that none falls between the question and the wait. */
+static int watch(pid_t pid, int pidfd)
 {
-	struct pollfd p = {.fd = pidfd_open(pid, 0), .events = POLLIN};
-	_cleanup_close_ int pidfd = p.fd;
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
 	uint64_t kill_at = 0;
 	sigset_t stop, old;
 	int r = 0;
 
-	if (pidfd < 0)
-		return err_sys(err, "cannot watch a process");
 	(void)sigemptyset(&stop);
 	(void)sigaddset(&stop, SIGTERM);
 	(void)sigaddset(&stop, SIGINT);
@@ -108,15 +105,25 @@ static int wait_for(pid_t pid, int *ret_status, struct err *err)
 		if (kill_at && left == 0)
 			(void)kill(-pid, SIGKILL);
 		r = ppoll(&p, 1, left > 0 ? &limit : NULL, &old);
-		if (r < 0 && errno == EINTR)
-			r = 0;
+		if (r < 0)
+			r = errno == EINTR ? 0 : -errno;
 	}
-	if (r < 0)
-		r = err_sys(err, "cannot wait for a process");
 	(void)sigprocmask(SIG_SETMASK, &old, NULL);
-	if (r > 0 && waitpid(pid, ret_status, 0) < 0)
-		r = err_sys(err, "cannot wait for a process");
 	return r < 0 ? r : 0;
+}
+
+/* Its end, and that of all it leaves in its process group: until it is reaped the number of the
+ * group is nobody else's. */
+static int wait_for(pid_t pid, int *ret_status, struct err *err)
+{
+	_cleanup_close_ int pidfd = pidfd_open(pid, 0);
+	int r = pidfd < 0 ? -errno : watch(pid, pidfd);
+
+	(void)kill(-pid, SIGKILL);
+	while (waitpid(pid, ret_status, 0) < 0)
+		if (errno != EINTR)
+			return err_sys(err, "cannot wait for a process");
+	return r < 0 ? err_set_errno(err, -r, "cannot watch a process") : 0;
 }
 
 int tool_run(const char *const argv[], int cwd_fd, struct err *err)

@@ -7,8 +7,8 @@
 /*
  * Runs a program found in the fixed PATH and waits for it. argv holds literals and validated values
  * only; no shell. Its directory is cwd_fd, stdin is empty, stdout and stderr go to our stderr,
- * the environment is fixed but for the proxy variables. It dies with us, and a cancelled job ends
- * it with all its children, by SIGTERM and 3 s later by SIGKILL. -EOPNOTSUPP: not installed;
- * -ECHILD: it failed; -ECANCELED.
+ * the environment is fixed but for the proxy variables. It dies with us, a cancelled job ends it
+ * by SIGTERM and 3 s later by SIGKILL, and what it leaves in its process group is killed.
+ * -EOPNOTSUPP: not installed; -ECHILD: it failed; -ECANCELED.
  */
 int tool_run(const char *const argv[], int cwd_fd, struct err *err);

@@ -11,11 +11,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
+#include "base/str.h"
 #include "runtime/jobs/job.h"
 #include "runtime/jobs/tool.h"
 
@@ -52,8 +55,32 @@ static void test_ends(void **state)
 	assert_int_equal(end_of(job(dir, "exit 0")), 0);
 	assert_int_equal(end_of(job(dir, "exit 3")), ECHILD);
 	assert_int_equal(end_of(job(dir, "kill -9 $$")), ECHILD);
+	assert_int_equal(end_of(job(dir, "kill -TERM -$$; sleep 1000")), ECHILD);
 	assert_int_equal(tool_run((const char *const[]){"no-such-program", NULL}, dir, NULL),
 			 -EOPNOTSUPP);
+}
+
+/* Whether a process that left its number there has ended, or ends within 5 s. */
+static bool is_gone(int dir)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[64];
+	size_t len;
+
+	if (file_read_at(dir, "left", 64, &text, &len, NULL) < 0)
+		return true;
+	assert_int_equal(unlinkat(dir, "left", 0), 0);
+	text[strcspn(text, "\n")] = '\0';
+	assert_true(str_fmt(path, sizeof(path), "/proc/%s/stat", text) >= 0);
+	for (int i = 0; i < 500; i++) {
+		_cleanup_free_ char *stat = NULL;
+
+		if (file_read_at(AT_FDCWD, path, 4096, &stat, &len, NULL) < 0 ||
+		    strstr(stat, ") Z "))
+			return true;
+		wait_a_moment();
+	}
+	return false;
 }
 
 /* Also one that does not listen, with what it has started. */
@@ -64,6 +91,8 @@ static void test_cancelled(void **state)
 		"trap '' TERM; : >up; sleep 1000 & wait; sleep 1000",
 		/* Tidying up is waited for. */
 		"trap 'sleep 0.1; rm mess; exit' TERM; : >mess; : >up; sleep 1000 & wait",
+		/* What the first process has left behind is ended as well. */
+		"(trap '' TERM; exec sh -c 'echo $$ >left; : >up; exec sleep 1000') & wait",
 	};
 
 	(void)state;
@@ -82,6 +111,7 @@ static void test_cancelled(void **state)
 		assert_int_equal(end_of(pid), ECANCELED);
 		(void)alarm(0);
 		assert_int_equal(unlinkat(dir, "up", 0), 0);
+		assert_true(is_gone(dir));
 		assert_int_equal(rmdir(name), 0);
 	}
 }
