@@ -16,7 +16,6 @@
 #include "runtime/instance/private.h"
 
 #define BOOT_ID_FILE "boot-id"
-#define OWNER_FILE "owner"
 
 /* --- small questions ------------------------------------------------------------------------- */
 
@@ -198,34 +197,6 @@ static int copy_paths(struct inst_manager *m, const struct inst_config *c, struc
 					  : VPS_PREFIX "/share/vpsd/defaults/seccomp/default.json");
 	if (!m->keeper_path || !m->keeper_socket || !m->seccomp_path)
 		return err_set(err, ENOMEM, "cannot start the manager: out of memory");
-	return 0;
-}
-
-/*
- * The pool says which database it belongs to. Of another one (lost and made anew, restored from a
- * backup) nothing is removed for being unknown: those files are what customers have left.
- */
-static int claim_pool(struct inst_manager *m, struct err *err)
-{
-	const char *id = store_id(m->store);
-	char owner[64] = "";
-	ssize_t n =
-		file_read_short_at(img_store_fd(m->images), OWNER_FILE, owner, sizeof(owner), err);
-
-	if (n < 0 && n != -ENOENT)
-		return (int)n;
-	if (n < 0) {
-		*err = ERR_INIT;
-		return file_replace_at(img_store_fd(m->images), OWNER_FILE, id, strlen(id), 0600,
-				       err);
-	}
-	m->keeps_strays = !str_eq(owner, id);
-	if (m->keeps_strays)
-		log_error(
-			"the pool '%s' belongs to another database than this one: files of unknown "
-			"instances and images are kept; to give them up, remove '%s/" OWNER_FILE
-			"' and restart vpsd",
-			m->host->pool, m->host->pool);
 	return 0;
 }
 

@@ -303,6 +303,16 @@ void recover_drop(struct inst_manager *m);
 void recover_note_exit(struct inst_manager *m, const char *id, uint64_t boot, uint32_t status,
 		       enum keeper_exit how);
 void recover_note_ready(struct inst_manager *m, const char *id, uint64_t boot);
+/* The pool, once it is open: of another database, m->keeps_strays is set. */
+int claim_pool(struct inst_manager *m, struct err *err);
+/* True when no job of an earlier vpsd is left. False: not yet, or not at all; manager_start_step()
+ * is called then. */
+bool claim_jobs(struct inst_manager *m);
+/* Waits no longer for them. */
+void claim_drop(struct inst_manager *m);
+/* The running guests, n_unknown of which the database does not know, 'first' is the id of one.
+ * -EEXIST: they are another database's. */
+int claim_guests(struct inst_manager *m, size_t n_unknown, const char *first, struct err *err);
 /* Removes a cgroup of nobody as soon as its processes are gone. */
 void stray_add(struct inst_manager *m, const char *tenant_id, const char *id);
 void strays_done(struct inst_manager *m);

@@ -22,9 +22,6 @@
 
 #define REMOVE_LIMIT (3600 * USEC_PER_SEC)
 #define STATE_MAX 1024
-/* Jobs of an earlier vpsd end within one system call, a cancelled build within seconds. */
-#define CLAIM_AGAIN (20 * USEC_PER_MSEC)
-#define CLAIM_LIMIT (120 * USEC_PER_SEC)
 
 struct found_cgroup {
 	char tenant_id[ID_TEXT];
@@ -55,7 +52,7 @@ void recover_drop(struct inst_manager *m)
 {
 	struct recover_collect *c = m->collect;
 
-	m->claim_timer = sd_event_source_disable_unref(m->claim_timer);
+	claim_drop(m);
 	if (!c)
 		return;
 	m->collect = NULL;
@@ -673,34 +670,18 @@ static void clean_tmp(struct inst_manager *m)
 	(void)job_start(m->jobs, &job, NULL, NULL);
 }
 
-/*
- * A lost or another database knows nothing of the guests that run: they are not nobody's, and their
- * ids are not free. So nothing is done beside them until somebody has decided.
- */
-static int check_owner(struct inst_manager *m, const struct recover_collect *c, struct err *err)
+/* What runs must be ours before anything is done to it. */
+static int claim_found(struct inst_manager *m, const struct recover_collect *c, struct err *err)
 {
-	const struct found_cgroup *first = NULL;
-	char owner[CG_OWNER_TEXT];
+	const char *first = NULL;
 	size_t n = 0;
-	int r = cg_root_owner(&m->cg, owner, err);
 
-	if (r < 0 || str_eq(owner, store_id(m->store)))
-		return r;
 	for (size_t i = 0; i < c->n_cgroups; i++) {
 		if (!c->cgroups[i].populated || inst_find_by_id(m, c->cgroups[i].id))
 			continue;
-		n++;
-		first = first ? first : &c->cgroups[i];
+		first = n++ > 0 ? first : c->cgroups[i].id;
 	}
-	if (n == 0)
-		return cg_root_set_owner(&m->cg, store_id(m->store), err);
-	(void)err_set(err, EEXIST,
-		      "%zu guests run in '%s' that the database in '%s' does not know, '%s' among "
-		      "them; they are left alone",
-		      n, m->cg.path, m->host->state, first->id);
-	(void)err_hint(err, "start vpsd with the host document and the database that they belong "
-			    "to; or stop them in order: vpsd --stop-guests");
-	return -EEXIST;
+	return claim_guests(m, n, first, err);
 }
 
 static int recover(struct inst_manager *m, struct err *err)
@@ -711,7 +692,7 @@ static int recover(struct inst_manager *m, struct err *err)
 	int r = look(m, m->collect, err);
 
 	if (r >= 0 && !m->is_ready)
-		r = check_owner(m, m->collect, err);
+		r = claim_found(m, m->collect, err);
 	if (r >= 0)
 		r = make_plan(m, m->collect, &actions, &n, err);
 	if (r < 0)
@@ -757,51 +738,6 @@ static void on_listed(void *userdata, struct keeper_reply *reply, const struct e
 	m->keeper.is_listed = true;
 	manager_start_step(m, err.code && !m->is_ready ? &err : NULL);
 	inst_queue_next(m);
-}
-
-static int on_claim_time(sd_event_source *s, uint64_t usec, void *arg)
-{
-	struct inst_manager *m = arg;
-
-	(void)s;
-	(void)usec;
-	m->claim_timer = sd_event_source_disable_unref(m->claim_timer);
-	manager_start_step(m, NULL);
-	return 0;
-}
-
-/*
- * The jobs of an earlier vpsd may outlive it for a moment: what they make or remove meanwhile would
- * be judged too early. False: not yet, or not at all.
- */
-static bool claim_jobs(struct inst_manager *m)
-{
-	struct err err = ERR_INIT;
-	int r = job_pool_claim(m->jobs, img_store_fd(m->images), &err);
-
-	if (r >= 0)
-		return true;
-	if (!m->claim_until) {
-		m->claim_until = now_usec() + CLAIM_LIMIT;
-		if (r == -EAGAIN)
-			log_info("waiting for jobs of an earlier vpsd to end");
-	}
-	if (r == -EAGAIN && now_usec() < m->claim_until) {
-		r = sd_event_add_time_relative(m->event, &m->claim_timer, CLOCK_MONOTONIC,
-					       CLAIM_AGAIN, 0, on_claim_time, m);
-		if (r >= 0)
-			return false;
-		(void)err_set_errno(&err, -r, "cannot wait for jobs of an earlier vpsd");
-	} else if (r == -EAGAIN) {
-		(void)err_set(
-			&err, EBUSY,
-			"jobs of an earlier vpsd, or another vpsd, still work in the pool '%s'",
-			m->host->pool);
-		(void)err_hint(&err,
-			       "see which vps-job is there, and why its disk does not answer");
-	}
-	manager_start_step(m, &err);
-	return false;
 }
 
 void recover_start(struct inst_manager *m)
