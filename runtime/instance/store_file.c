@@ -19,6 +19,7 @@
 
 #define DB_RESTORED_NAME "vpsd.db.restored" /* on its way to be DB_NAME */
 #define ASIDE_TEXT 64
+#define ASIDE_MAX 999u
 
 /* SQLite's result as an errno-style code: what an operator can act on keeps its own number. */
 static int sqlite_errno(int rc)
@@ -185,13 +186,15 @@ static bool is_free(int dirfd, const char *name)
 	return !taken;
 }
 
-static void choose_aside(int dirfd, char ret[ASIDE_TEXT])
+static int choose_aside(int dirfd, char ret[ASIDE_TEXT], struct err *err)
 {
-	unsigned n = 1;
-
-	do
-		(void)str_fmt(ret, ASIDE_TEXT, DB_NAME ".damaged-%u", n++);
-	while (!is_free(dirfd, ret) && n < 1000);
+	for (unsigned n = 1; n <= ASIDE_MAX; n++) {
+		(void)str_fmt(ret, ASIDE_TEXT, DB_NAME ".damaged-%u", n);
+		if (is_free(dirfd, ret))
+			return 0;
+	}
+	(void)err_set(err, EEXIST, "%u damaged databases are kept already", ASIDE_MAX);
+	return err_hint(err, "move the files " DB_NAME ".damaged-* out of the state directory");
 }
 
 /* 1 = there was one, 0 = not. */
@@ -235,8 +238,9 @@ static int set_damaged_aside(const char *dir, char **ret_note, struct err *err)
 
 	if (dirfd < 0)
 		return dirfd;
-	choose_aside(dirfd, to);
-	r = set_aside(dirfd, "", to, err);
+	r = choose_aside(dirfd, to, err);
+	if (r >= 0)
+		r = set_aside(dirfd, "", to, err);
 	if (r >= 0 && fsync(dirfd) < 0)
 		r = err_sys(err, "cannot write the state directory to disk");
 	if (r >= 0)
@@ -269,8 +273,9 @@ static int restore_missing(const char *dir, char **ret_note, struct err *err)
 
 	if (dirfd < 0)
 		return dirfd;
-	choose_aside(dirfd, to);
-	n = set_logs_aside(dirfd, to, err);
+	n = choose_aside(dirfd, to, err);
+	if (n >= 0)
+		n = set_logs_aside(dirfd, to, err);
 	if (n < 0)
 		return n;
 	if (!restore_backup(dir))

@@ -107,7 +107,7 @@ within() {
 	kill -KILL "$old"
 	another() { [[ $(keeper_pid) =~ ^[0-9]+$ ]] && [ "$(keeper_pid)" != "$old" ] && is_host_ready; }
 	await 20 another
-	await 10 is_sound
+	sound
 	equal "$(vps ls --json | jq -c '[.instances[] | [.name, .boot, .pid]]')" "$before"
 	equal "$(inside t/a echo ok)" ok
 	vps stop t/b
@@ -139,7 +139,7 @@ within() {
 	kill -KILL "$(keeper_pid)" "$(vpsd_pid)"
 	await 10 dead "$(vpsd_pid)"
 	start_vpsd
-	await 10 is_sound
+	sound
 	equal "$(vps ls --json | jq -c '[.instances[] | [.name, .boot, .pid]]')" "$before"
 	equal "$(inside t/a echo ok)" ok
 }

@@ -246,6 +246,33 @@ static void test_damage_without_backup(void **state)
 	assert_int_equal(count_plans(f), 0);
 }
 
+/* None of those that were set aside is overwritten. */
+static void test_damage_and_no_name(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_close_ int dir = path_open_dir(f->dir, NULL);
+	struct err err = ERR_INIT;
+	char name[64];
+
+	open_started(f, NULL);
+	store_close(f->store);
+	f->store = NULL;
+	for (int i = 1; i < 1000; i++) {
+		assert_int_equal(str_fmt(name, sizeof(name), "vpsd.db.damaged-%d", i), 0);
+		assert_int_equal(file_replace_at(dir, name, "kept", 4, 0600, NULL), 0);
+	}
+	spoil(f);
+	assert_int_equal(store_open(f->dir, &f->store, NULL, &err), -EEXIST);
+	assert_non_null(strstr(err_text(&err), "damaged"));
+	for (int i = 1; i < 1000; i++) {
+		struct stat st;
+
+		assert_int_equal(str_fmt(name, sizeof(name), "vpsd.db.damaged-%d", i), 0);
+		assert_int_equal(fstatat(dir, name, &st, 0), 0);
+		assert_int_equal(st.st_size, 4);
+	}
+}
+
 static void test_missing_directory(void **state)
 {
 	struct fixture *f = *state;
@@ -470,6 +497,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_kill_loses_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damage_restores_backup, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damage_without_backup, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damage_and_no_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_missing_directory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_backup_by_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_id_is_of_the_database, setup, teardown),
