@@ -223,6 +223,8 @@ static void print_instance(const json_t *v)
 	(void)str_fmt(text, sizeof(text), "%lld-%lld", base,
 		      base + (long long)json_integer_value(json_object_get(ids, "count")) - 1);
 	line("ids", text);
+	if (json_is_string(json_object_get(v, "cpus")))
+		line("cpus", text_of(v, "cpus"));
 	line("protected", json_is_true(json_object_get(v, "protected")) ? "yes" : "no");
 	print_usage(json_object_get(v, "usage"));
 	putchar('\n');

@@ -21,6 +21,7 @@
 #define IDMAP_BASE_MIN 1000000u
 
 static const char *const serve_names[] = {"api", "metrics", NULL};
+static const char *const placement_names[] = {"spread", "float", NULL};
 static const char *const sharing_names[] = {"none", "tenant", "host", NULL};
 static const char *const mode_names[] = {"nat", "routed", NULL};
 
@@ -141,6 +142,8 @@ static const struct json_row host_rows[] = {
 	    .expect = "an object"),
 	ROW(spec_host, sharing, "sharing", ENUM, .def = "\"tenant\"", .names = sharing_names,
 	    .expect = "who shares images"),
+	ROW(spec_host, cpu_placement, "cpu_placement", ENUM, .def = "\"spread\"",
+	    .names = placement_names, .expect = "where instances run"),
 	ROW(spec_host, idmap, "idmap", OBJECT, .sub = &idmap_table, .expect = "an object"),
 	ROW(spec_host, required_controllers, "required_controllers", STRINGS,
 	    .def = "[\"cpu\", \"cpuset\", \"memory\", \"io\", \"pids\"]", .max = 16,

@@ -47,6 +47,13 @@ struct spec_overcommit {
 	uint64_t disk;
 };
 
+/* Which CPUs a shared instance may use. */
+enum spec_placement {
+	SPEC_PLACEMENT_SPREAD, /* as many as its cores, spread by what was sold */
+	SPEC_PLACEMENT_FLOAT,  /* all; its ceiling alone holds it */
+	SPEC_PLACEMENT_MAX,
+};
+
 /* Who shares the inodes (and page cache) of an unpacked image. */
 enum spec_sharing {
 	SPEC_SHARING_NONE,
@@ -102,6 +109,7 @@ struct spec_host {
 	struct spec_reserve reserve;
 	struct spec_overcommit overcommit;
 	enum spec_sharing sharing;
+	enum spec_placement cpu_placement;
 	struct spec_idmap idmap;
 	JSON_LIST(char *) required_controllers;
 	JSON_LIST(char *) tolerate_unsupported; /* names with '*': spec_host_tolerates() */

@@ -4,6 +4,7 @@
 
 #include <time.h>
 
+#include "cgroups/cpuset.h"
 #include "runtime/daemon/server.h"
 
 json_t *api_time(uint64_t seconds)
@@ -127,6 +128,17 @@ static json_t *usage_json(struct inst *i, uint64_t max_age)
 	return o;
 }
 
+/* "0-1"; null when nothing runs, or nothing can be said. */
+static json_t *cpus_json(const struct inst *i)
+{
+	char text[CG_CPUS_TEXT];
+	cpu_set_t cpus;
+
+	if (inst_cpus(i, &cpus, NULL) < 0 || cg_cpus_format(&cpus, text, sizeof(text)) < 0)
+		return json_null();
+	return json_string(text);
+}
+
 json_t *api_instance(struct inst *i, bool whole)
 {
 	char plan[SPEC_NAME_TEXT + 24];
@@ -161,6 +173,8 @@ json_t *api_instance(struct inst *i, bool whole)
 					  i->spec.overrides ? json_deep_copy(i->spec.overrides)
 							    : json_object());
 		(void)json_object_set_new(o, "limits", limits_json(i));
+		if (whole)
+			(void)json_object_set_new(o, "cpus", cpus_json(i));
 		(void)json_object_set_new(o, "usage",
 					  usage_json(i, whole ? 0 : LIST_USAGE_MAX_AGE));
 	}

@@ -120,6 +120,8 @@ static int make_cgroup(struct inst *i, struct err *err)
 	if (r < 0)
 		return r;
 	i->has_limits = true;
+	CPU_ZERO(&i->p->cpus);
+	inst_cpus_respread(i->manager);
 	return inst_fence_devices(i, err);
 }
 

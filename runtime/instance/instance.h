@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -121,6 +122,9 @@ bool inst_is_up(const struct inst *i);
 /* Usage from the kernel, read anew where what was read last is older than 'max_age' microseconds
  * (0: always). -ENODATA when it does not run. */
 int inst_usage(struct inst *i, uint64_t max_age, struct cg_stats *ret, struct err *err);
+/* The CPUs that it may use now, as the kernel says. -ENODATA when it does not run, -ENOENT without
+ * the cpuset controller. */
+int inst_cpus(const struct inst *i, cpu_set_t *ret, struct err *err);
 /* Reads limits[] anew from the kernel; without a cgroup they are "not running", with the
  * configured values. */
 int inst_limits_refresh(struct inst *i, struct err *err);

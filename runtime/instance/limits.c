@@ -160,6 +160,7 @@ static void change_begun(struct inst *i, const struct err *err)
 	i->p->change = NULL;
 	if (err && old) {
 		swap(i, old);
+		inst_cpus_respread(i->manager);
 		if (apply_to_kernel(i, &i->effective, &why) < 0)
 			log_error("%s: cannot go back to its old limits: %s", i->full_name,
 				  err_text(&why));
@@ -209,11 +210,13 @@ int inst_change(struct inst *i, const struct spec_instance *spec, uint32_t file_
 	i->p->change_waits = needs_restart(i, c);
 	c->restart_needed = i->restart_needed || i->p->change_waits;
 	swap(i, c);
+	inst_cpus_respread(i->manager);
 	i->p->change = c;
 	r = inst_begin(i, OP_CHANGE, change_begun, ret, err);
 	if (r < 0) {
 		i->p->change = NULL;
 		swap(i, c);
+		inst_cpus_respread(i->manager);
 		(void)apply_to_kernel(i, &i->effective, NULL);
 		inst_change_free(c);
 		return r;

@@ -132,12 +132,19 @@ static void fill_support(struct inst_manager *m)
 			  : h->memory_recursiveprot ? NULL
 						    : "cgroup2 is mounted without "
 						      "memory_recursiveprot";
+	const char *cpuset =
+		cg_root_has(&m->cg, "cpuset") || m->host->cpu_placement == SPEC_PLACEMENT_FLOAT
+			? NULL
+			: "the host has no cpuset controller: all instances use all CPUs";
 	const struct spec_support rows[] = {
-		{"cpu.cores", cpu},	  {"cpu.burst", cpu},	     {"cpu.guarantee", cpu},
-		{"memory.limit", memory}, {"memory.guarantee", min}, {"memory.swap", memory},
-		{"pids", pids},		  {"features.tun", NULL},    {"features.fuse", NULL},
-		{"autostart", NULL},	  {"quota.instances", NULL}, {"quota.cores", NULL},
-		{"quota.memory", NULL},	  {"quota.disk", NULL},	     {NULL, NULL},
+		{"cpu_placement", cpuset}, {"cpu.cores", cpu},
+		{"cpu.burst", cpu},	   {"cpu.guarantee", cpu},
+		{"memory.limit", memory},  {"memory.guarantee", min},
+		{"memory.swap", memory},   {"pids", pids},
+		{"features.tun", NULL},	   {"features.fuse", NULL},
+		{"autostart", NULL},	   {"quota.instances", NULL},
+		{"quota.cores", NULL},	   {"quota.memory", NULL},
+		{"quota.disk", NULL},	   {NULL, NULL},
 	};
 	_Static_assert(sizeof(rows) / sizeof(rows[0]) <= SUPPORT_MAX, "room for every row");
 

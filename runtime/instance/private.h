@@ -58,6 +58,7 @@ struct inst_private {
 
 	struct inst_wait *waits;
 	struct inst_session *sessions;
+	cpu_set_t cpus;		 /* as its cgroup was told; none = those of all */
 	char hostname_done[256]; /* the name that stands in its files */
 
 	/* One timer: time limit of a stop, a retry, waiting for a cgroup to be empty. */
@@ -277,6 +278,14 @@ void inst_start_done(struct inst *i, const struct err *err);
 /* Deletion from the point where the guest is gone; also to finish an interrupted one. */
 void inst_delete_rest(struct inst *i);
 void inst_create_undo(struct inst *i, const char *code, const struct err *err);
+
+/* --- cpus.c -------------------------------------------------------------------------------- */
+
+/* Learns which CPUs a cgroup that was found has. */
+void inst_cpus_found(struct inst *i);
+/* Chooses CPUs for all that have a cgroup, and moves those for whom that is another choice: when
+ * one comes, goes or changes. What the kernel refuses is logged; that guest stays where it was. */
+void inst_cpus_respread(struct inst_manager *m);
 
 /* --- others -------------------------------------------------------------------------------- */
 

@@ -239,6 +239,7 @@ static void take_cgroup(struct inst *i)
 		return;
 	}
 	inst_sessions_found(i);
+	inst_cpus_found(i);
 	inst_limits_of(i, &limits);
 	if (cg_instance_apply(&m->cg, &i->p->cg, &limits, 0, i->limits, &err) < 0)
 		log_warning("%s: cannot renew its limits: %s", i->full_name, err_text(&err));
@@ -700,6 +701,7 @@ static int recover(struct inst_manager *m, struct err *err)
 	for (size_t i = 0; i < n; i++)
 		act(m, &actions[i]);
 	settle_operations(m);
+	inst_cpus_respread(m);
 	if (cg_root_recount(&m->cg, &sums) < 0)
 		log_warning("cannot write the sums of the guarantees: %s", err_text(&sums));
 	if (!m->is_ready) {

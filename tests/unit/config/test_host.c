@@ -23,6 +23,7 @@ static void defaults(void **state)
 	assert_int_equal(h.reserve.memory, 2ull << 30);
 	assert_int_equal(h.overcommit.cpu, 4000);
 	assert_int_equal(h.sharing, SPEC_SHARING_TENANT);
+	assert_int_equal(h.cpu_placement, SPEC_PLACEMENT_SPREAD);
 	assert_int_equal(h.idmap.base, 1000000);
 	assert_int_equal(h.idmap.count, 10000);
 	assert_int_equal(h.required_controllers.n, 5);
@@ -101,6 +102,8 @@ static void good_and_bad(void **state)
 		 "f.json: overcommit.cpu: \"4x\" is not a factor; write it like 4\n"},
 		{"{\"sharing\": \"all\"}",
 		 "f.json: sharing: \"all\" is not one of \"none\", \"tenant\", \"host\"\n"},
+		{"{\"cpu_placement\": \"pinned\"}",
+		 "f.json: cpu_placement: \"pinned\" is not one of \"spread\", \"float\"\n"},
 		{"{\"required_controllers\": [\"cpus\"]}",
 		 "f.json: required_controllers[0]: \"cpus\" is not a cgroup controller; write it "
 		 "like memory\n"},

@@ -290,6 +290,7 @@ static inline int rig_setup(void **state)
 	if (!mkdtemp(rig->dir) || sd_event_new(&rig->event) < 0)
 		return -1;
 	(void)signal(SIGPIPE, SIG_IGN);
+	rig->cpus = 4;
 	rig->in = msg_new(0, 0);
 	rig->out = msg_new(0, 0);
 	read_host();

@@ -82,6 +82,36 @@ static inline void open_both(struct cg_instance *ret, const char *tenant_id, con
 	for (size_t i = 0; i < rig->n_cgroups; i++)
 		if (str_eq(rig->cgroups[i].id, id))
 			rig->cgroups[i].fd = ret->fd;
+		else if (rig->cgroups[i].fd == ret->fd)
+			rig->cgroups[i].fd = -1; /* that one was closed */
+}
+
+int cg_cpus_effective(int dirfd, cpu_set_t *ret, struct err *err)
+{
+	(void)dirfd;
+	CPU_ZERO(ret);
+	for (unsigned c = 0; c < rig->cpus; c++)
+		CPU_SET(c, ret);
+	return rig->cpus ? 0 : err_set(err, EIO, "cannot read CPUs");
+}
+
+int cg_cpus_get(int dirfd, cpu_set_t *ret, struct err *err)
+{
+	CPU_ZERO(ret);
+	for (size_t i = 0; i < rig->n_cgroups; i++)
+		if (rig->cgroups[i].fd == dirfd)
+			*ret = rig->cgroups[i].cpus;
+	(void)err;
+	return 0;
+}
+
+int cg_cpus_set(int dirfd, const cpu_set_t *cpus, struct err *err)
+{
+	for (size_t i = 0; i < rig->n_cgroups; i++)
+		if (rig->cgroups[i].fd == dirfd)
+			rig->cgroups[i].cpus = *cpus;
+	(void)err;
+	return 0;
 }
 
 int cg_instance_create(struct cg_root *r, const struct cg_instance_spec *spec,
@@ -93,6 +123,9 @@ int cg_instance_create(struct cg_root *r, const struct cg_instance_spec *spec,
 		return err_set(err, EBUSY, "processes live there");
 	if (!cgroup_find(spec->id))
 		(void)cgroup_add(spec->tenant_id, spec->id);
+	for (size_t i = 0; i < rig->n_cgroups; i++)
+		if (str_eq(rig->cgroups[i].id, spec->id))
+			CPU_ZERO(&rig->cgroups[i].cpus);
 	open_both(ret, spec->tenant_id, spec->id);
 	return 0;
 }

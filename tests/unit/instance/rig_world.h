@@ -26,6 +26,7 @@
 #include "base/path.h"
 #include "base/pidref.h"
 #include "base/str.h"
+#include "cgroups/cpuset.h"
 #include "cgroups/devices.h"
 #include "cgroups/events.h"
 #include "config/host.h"
@@ -55,6 +56,7 @@ struct rig_cgroup {
 	char id[ID_TEXT], tenant[ID_TEXT];
 	int fd;
 	bool is_fenced;
+	cpu_set_t cpus;
 };
 
 struct rig {
@@ -85,6 +87,7 @@ struct rig {
 	size_t n_cgroups;
 	char owner[CG_OWNER_TEXT]; /* of the root */
 	bool has_fences;	   /* device programs can be loaded */
+	unsigned cpus;		   /* of the machine; 0 = cannot be read */
 	unsigned busy;		   /* so many removals find processes */
 	int timeout_ms;		   /* the longest wait that was asked for */
 };

@@ -67,6 +67,101 @@ static void test_stop_limit_and_force(void **state)
 	is_sound();
 }
 
+/* "0", "1-2", ...: where it was put. */
+static const char *cpus_of(const struct inst *i)
+{
+	static char text[CG_CPUS_TEXT];
+	const struct rig_cgroup *c = cgroup_find(i->id);
+
+	text[0] = '\0';
+	for (int n = 0; c && n < 10; n++)
+		if (CPU_ISSET((size_t)n, &c->cpus))
+			(void)str_fmt(text + strlen(text), sizeof(text) - strlen(text), "%d ", n);
+	return text;
+}
+
+static void put_on(const struct inst *i, size_t cpu)
+{
+	struct rig_cgroup *c = cgroup_find(i->id);
+
+	if (!c)
+		fail_msg("'%s' has no cgroup", i->full_name);
+	else {
+		CPU_ZERO(&c->cpus);
+		CPU_SET(cpu, &c->cpus);
+	}
+}
+
+static struct op *cores_begin(struct inst *i, double cores)
+{
+	_cleanup_problems_ struct problems *problems = problems_new();
+	const struct json_where w = {.file = "", .path = "", .problems = problems};
+	_cleanup_json_ json_t *doc = json_rows_encode(&spec_instance_table, &i->spec, 0);
+	_cleanup_spec_instance_ struct spec_instance spec = {0};
+	struct err err = ERR_INIT;
+	struct op *op = NULL;
+
+	(void)json_object_set_new(doc, "overrides", json_pack("{s:{s:f}}", "cpu", "cores", cores));
+	assert_int_equal(spec_instance_from_json(&spec, doc, &w), 0);
+	if (inst_change(i, &spec, 0, &op, &err) < 0)
+		fail_msg("%s", err_text(&err));
+	return op;
+}
+
+/* One CPU each, as few on each as can be; who stays is not moved without need. */
+static void test_cpus(void **state)
+{
+	struct inst *a = create("a"), *b = create("b"), *c;
+
+	(void)state;
+	assert_string_equal(cpus_of(a), "0 ");
+	assert_string_equal(cpus_of(b), "1 ");
+	assert_int_equal(ended(stop_begin(a, true)).status, OP_DONE);
+	assert_string_equal(cpus_of(b), "1 ");
+	c = create("c");
+	assert_string_equal(cpus_of(c), "0 ");
+	/* A bigger one. A change that was not written moved nobody for good. */
+	assert_int_equal(ended(cores_begin(c, 2.5)).status, OP_DONE);
+	assert_string_equal(cpus_of(c), "0 2 3 ");
+	commits_fail("INSERT ON operations", "NEW.kind = 5");
+	assert_int_equal(ended(cores_begin(c, 4)).status, OP_FAILED);
+	commits_work();
+	assert_string_equal(cpus_of(c), "0 2 3 ");
+	/* The next vpsd takes them as they are, and makes room for who came between. */
+	put_on(b, 3);
+	vpsd_down();
+	vpsd_up();
+	AWAIT(inst_is_ready(rig->m));
+	assert_string_equal(cpus_of(find("b")), "3 ");
+	assert_string_equal(cpus_of(find("c")), "0 1 2 ");
+	/* A CPU goes: found at the next occasion. */
+	rig->cpus = 2;
+	(void)create("d");
+	assert_string_equal(cpus_of(find("c")), "0 1 ");
+	assert_string_equal(cpus_of(find("b")), "0 ");
+	assert_string_equal(cpus_of(find("d")), "1 ");
+	is_sound();
+}
+
+static void test_cpus_float(void **state)
+{
+	struct inst *a = create("a");
+
+	(void)state;
+	assert_string_equal(cpus_of(a), "0 ");
+	rig->host.cpu_placement = SPEC_PLACEMENT_FLOAT;
+	vpsd_down();
+	vpsd_up();
+	AWAIT(inst_is_ready(rig->m));
+	assert_string_equal(cpus_of(find("a")), "");
+	assert_string_equal(cpus_of(create("b")), "");
+	/* Where CPUs cannot be listed, guests run all the same. */
+	rig->host.cpu_placement = SPEC_PLACEMENT_SPREAD;
+	rig->cpus = 0;
+	assert_string_equal(cpus_of(create("c")), "");
+	is_sound();
+}
+
 /* The order to stop, and the guest's own reboot at the same moment. */
 static void test_reboot_while_stopping(void **state)
 {
@@ -266,6 +361,8 @@ int main(void)
 		T(test_create_and_start),
 		T(test_stop),
 		T(test_stop_limit_and_force),
+		T(test_cpus),
+		T(test_cpus_float),
 		T(test_reboot_while_stopping),
 		T(test_reboot_and_poweroff),
 		T(test_crashes_are_slowed_down),
