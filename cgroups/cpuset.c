@@ -5,59 +5,12 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/num.h"
 #include "base/str.h"
 
 #define CPUS_FILE "cpuset.cpus"
 #define EFFECTIVE_FILE "cpuset.cpus.effective"
-
-int cg_cpus_format(const cpu_set_t *cpus, char *dst, size_t size)
-{
-	size_t len = 0;
-
-	dst[0] = '\0';
-	for (int first = 0; first < CPU_SETSIZE; first++) {
-		int last = first, r;
-
-		if (!CPU_ISSET((size_t)first, cpus))
-			continue;
-		while (last + 1 < CPU_SETSIZE && CPU_ISSET((size_t)last + 1, cpus))
-			last++;
-		r = first == last ? str_fmt(dst + len, size - len, "%s%d", len ? "," : "", first)
-				  : str_fmt(dst + len, size - len, "%s%d-%d", len ? "," : "", first,
-					    last);
-		if (r < 0)
-			return -ERANGE;
-		len += strlen(dst + len);
-		first = last;
-	}
-	return 0;
-}
-
-int cg_cpus_parse(const char *text, cpu_set_t *ret)
-{
-	CPU_ZERO(ret);
-	while (*text != '\0' && *text != '\n') {
-		uint64_t first, last;
-
-		if (num_scan_u64(text, &text, &first) < 0)
-			return -EBADMSG;
-		last = first;
-		if (*text == '-' && num_scan_u64(text + 1, &text, &last) < 0)
-			return -EBADMSG;
-		if (last < first || (*text != ',' && *text != '\0' && *text != '\n'))
-			return -EBADMSG;
-		if (last >= CPU_SETSIZE)
-			return -ERANGE;
-		for (; first <= last; first++)
-			CPU_SET((size_t)first, ret);
-		if (*text == ',' && text[1] != '\0' && text[1] != '\n')
-			text++;
-		else if (*text == ',')
-			return -EBADMSG;
-	}
-	return 0;
-}
+#define PARTITION_FILE "cpuset.cpus.partition"
+#define PARTITION_TEXT 256
 
 static int read_cpus(int dirfd, const char *file, cpu_set_t *ret, struct err *err)
 {
@@ -95,18 +48,68 @@ static int check_held(int dirfd, const char *file, const cpu_set_t *want, struct
 		       held, file);
 }
 
-int cg_cpus_set(int dirfd, const cpu_set_t *cpus, struct err *err)
+/* Of nothing the kernel hears nothing: an empty line takes the CPUs back. */
+static int write_cpus(int dirfd, const cpu_set_t *cpus, struct err *err)
 {
-	char text[CG_CPUS_TEXT + 1];
-	int r = cg_cpus_format(cpus, text, CG_CPUS_TEXT);
+	char text[CG_CPUS_TEXT];
+	int r = cg_cpus_format(cpus, text, sizeof(text));
 
 	if (r < 0)
 		return err_set(err, ERANGE, "cannot write so many CPUs to '%s'", CPUS_FILE);
-	/* Of nothing the kernel hears nothing: an empty line takes the CPUs back. */
 	r = file_write_at(dirfd, CPUS_FILE, *text ? text : "\n", err);
+	return r < 0 ? r : check_held(dirfd, CPUS_FILE, cpus, err);
+}
+
+int cg_cpus_set(int dirfd, const cpu_set_t *cpus, struct err *err)
+{
+	int r = write_cpus(dirfd, cpus, err);
+
+	return r < 0 || CPU_COUNT(cpus) == 0 ? r : check_held(dirfd, EFFECTIVE_FILE, cpus, err);
+}
+
+/* The kernel takes any word and says in the file whether it holds. */
+static int check_partition(int dirfd, struct err *err)
+{
+	char text[PARTITION_TEXT];
+	ssize_t n = file_read_short_at(dirfd, PARTITION_FILE, text, sizeof(text), err);
+
+	if (n < 0)
+		return (int)n;
+	return str_eq(text, "root")
+		       ? 0
+		       : err_set(err, EIO, "cannot give it CPUs of its own: the kernel says '%s'",
+				 text);
+}
+
+int cg_partition_set(int dirfd, const cpu_set_t *cpus, struct err *err)
+{
+	bool was_root;
+	cpu_set_t old;
+	int r = read_cpus(dirfd, CPUS_FILE, &old, err);
+
+	if (r < 0)
+		return r;
+	was_root = check_partition(dirfd, NULL) == 0;
+	if (was_root && CPU_EQUAL(&old, cpus))
+		return 0;
+	r = write_cpus(dirfd, cpus, err);
+	if (r >= 0 && !was_root)
+		r = file_write_at(dirfd, PARTITION_FILE, "root", err);
 	if (r >= 0)
-		r = check_held(dirfd, CPUS_FILE, cpus, err);
-	if (r >= 0 && CPU_COUNT(cpus) > 0)
-		r = check_held(dirfd, EFFECTIVE_FILE, cpus, err);
+		r = check_partition(dirfd, err);
+	if (r >= 0)
+		return 0;
+	if (!was_root)
+		(void)file_write_at(dirfd, PARTITION_FILE, "member", NULL);
+	(void)write_cpus(dirfd, &old, NULL);
 	return r;
+}
+
+int cg_partition_clear(int dirfd, struct err *err)
+{
+	cpu_set_t none;
+	int r = file_write_at(dirfd, PARTITION_FILE, "member", err);
+
+	CPU_ZERO(&none);
+	return r < 0 ? r : write_cpus(dirfd, &none, err);
 }

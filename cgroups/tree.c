@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "cgroups/cpuset.h"
 #include "cgroups/events.h"
 #include "cgroups/names.h"
 #include "cgroups/zero.h"
@@ -66,6 +67,17 @@ static int make_cgroup(int dirfd, const char *name, struct err *err)
 	if (mkdirat(dirfd, name, 0755) < 0 && errno != EEXIST)
 		return err_sys(err, "cannot make cgroup '%s'", name);
 	return open_cgroup(dirfd, name, err);
+}
+
+/* The directory that holds the instances of a tenant. */
+static int open_place(const struct cg_root *r, const char *tenant_id, struct err *err)
+{
+	return open_cgroup(str_eq(tenant_id, CG_DEDICATED) ? r->fd : r->shared, tenant_id, err);
+}
+
+static int make_place(const struct cg_root *r, const char *tenant_id, struct err *err)
+{
+	return make_cgroup(str_eq(tenant_id, CG_DEDICATED) ? r->fd : r->shared, tenant_id, err);
 }
 
 static int read_names(int dirfd, const char *file, char dst[CG_NAMES_MAX], struct err *err)
@@ -229,10 +241,11 @@ static int write_tenant_sum(int dirfd, const struct cg_tenant_sum *t, struct err
 	return set_if_changed(dirfd, CG_LIMIT_CPU_WEIGHT, clamp(t->weight, 1, WEIGHT_MAX), err);
 }
 
-/* <root> and shared carry the sum of all. <root> gets the weight too: else all guests together
- * would weigh as much against the host's own services as one core does. */
+/* <root> carries the sum of all, shared that of what is below it. <root> gets the weight too: else
+ * all guests together would weigh as much against the host's own services as one core does. */
 static int write_root_sum(const struct cg_root *r, struct err *err)
 {
+	const struct cg_tenant_sum *dedicated = tenant_find(r, CG_DEDICATED);
 	struct share all = {0, 0};
 	int k;
 
@@ -242,7 +255,8 @@ static int write_root_sum(const struct cg_root *r, struct err *err)
 	}
 	k = set_if_changed(r->fd, CG_LIMIT_MEMORY_MIN, all.memory_min, err);
 	if (k == 0)
-		k = set_if_changed(r->shared, CG_LIMIT_MEMORY_MIN, all.memory_min, err);
+		k = set_if_changed(r->shared, CG_LIMIT_MEMORY_MIN,
+				   all.memory_min - (dedicated ? dedicated->memory_min : 0), err);
 	if (k == 0)
 		k = set_if_changed(r->fd, CG_LIMIT_CPU_WEIGHT,
 				   clamp(all.weight, ROOT_WEIGHT_MIN, WEIGHT_MAX), err);
@@ -266,7 +280,7 @@ static int count_instance(void *arg, const struct cg_found *f, struct err *err)
 
 	if (!f->id || !f->valid)
 		return 0;
-	tenant = open_cgroup(r->shared, f->tenant_id, err);
+	tenant = open_place(r, f->tenant_id, err);
 	if (tenant < 0)
 		return tenant;
 	fd = open_cgroup(tenant, f->id, err);
@@ -287,7 +301,7 @@ int cg_root_recount(struct cg_root *r, struct err *err)
 	r->n_tenants = 0;
 	k = cg_walk(r, count_instance, r, err);
 	for (size_t i = 0; i < r->n_tenants && k == 0; i++) {
-		_cleanup_close_ int tenant = open_cgroup(r->shared, r->tenants[i].id, err);
+		_cleanup_close_ int tenant = open_place(r, r->tenants[i].id, err);
 
 		k = tenant < 0 ? tenant : write_tenant_sum(tenant, &r->tenants[i], err);
 	}
@@ -434,7 +448,7 @@ void cg_instance_done(struct cg_instance *i)
 
 static int check_ids(const char *tenant_id, const char *id, struct err *err)
 {
-	if (!cg_is_id(tenant_id))
+	if (!cg_is_id(tenant_id) && !str_eq(tenant_id, CG_DEDICATED))
 		return err_set(err, EINVAL, "'%s' is not a tenant id", tenant_id ? tenant_id : "");
 	if (id && !cg_is_id(id))
 		return err_set(err, EINVAL, "'%s' is not an instance id", id);
@@ -449,7 +463,9 @@ static void drop_empty_tenant(struct cg_root *r, const char *tenant_id)
 	if (t && t->instances > 0)
 		return;
 	tenant_drop(r, tenant_id);
-	(void)unlinkat(r->shared, tenant_id, AT_REMOVEDIR);
+	/* The other place keeps its CPUs until cg_dedicated_set() says otherwise. */
+	if (!str_eq(tenant_id, CG_DEDICATED))
+		(void)unlinkat(r->shared, tenant_id, AT_REMOVEDIR);
 }
 
 /* Removes what there is of an instance below its tenant, and takes it out of the sums. 1 when it
@@ -507,6 +523,8 @@ static int furnish(const struct cg_instance_spec *spec, struct cg_instance *i,
 {
 	int k = cg_limits_apply_flags(i->fd, spec->limits, CG_APPLY_FORCE, status, err);
 
+	if (k == 0 && spec->cpus)
+		k = cg_partition_set(i->fd, spec->cpus, err);
 	if (k == 0)
 		k = set_bounds(i->fd, INSTANCE_DESCENDANTS, INSTANCE_DEPTH, err);
 	if (k == 0)
@@ -577,7 +595,7 @@ int cg_instance_create(struct cg_root *r, const struct cg_instance_spec *spec,
 
 	if (k < 0)
 		return k;
-	tenant = make_cgroup(r->shared, spec->tenant_id, err);
+	tenant = make_place(r, spec->tenant_id, err);
 	if (tenant < 0)
 		return tenant;
 	k = enable_controllers(tenant, FOR_GUESTS, err);
@@ -593,6 +611,62 @@ int cg_instance_create(struct cg_root *r, const struct cg_instance_spec *spec,
 	return 0;
 }
 
+/* ---- CPUs of their own ---- */
+
+const char *cg_dedicated_why_not(const struct cg_root *r)
+{
+	const char *below = r->path + strlen(r->host.mount) + 1;
+
+	if (!cg_root_has(r, "cpuset"))
+		return "the host has no cpuset controller";
+	if (strchr(below, '/'))
+		return "the root of all instances does not lie at the top of the cgroup tree";
+	return faccessat(r->fd, "cpuset.cpus.partition", F_OK, 0) == 0
+		       ? NULL
+		       : "the kernel has no cpuset partitions";
+}
+
+/* Bottom up, as no partition may have another below it that it does not hold. */
+static int dissolve(struct cg_root *r, struct err *err)
+{
+	_cleanup_close_ int dedicated = open_place(r, CG_DEDICATED, err);
+	int k;
+
+	if (dedicated == -ENOENT)
+		cg_err_clear(err);
+	else if (dedicated < 0)
+		return dedicated;
+	k = dedicated < 0 ? 0 : cg_partition_clear(dedicated, err);
+	return k < 0 ? k : cg_partition_clear(r->fd, err);
+}
+
+void cg_dedicated_get(const struct cg_root *r, cpu_set_t *ret)
+{
+	_cleanup_close_ int place = open_place(r, CG_DEDICATED, NULL);
+
+	if (place < 0 || cg_cpus_get(place, ret, NULL) < 0)
+		CPU_ZERO(ret);
+}
+
+int cg_dedicated_set(struct cg_root *r, const cpu_set_t *all, const cpu_set_t *dedicated,
+		     struct err *err)
+{
+	_cleanup_close_ int place = -1;
+	int k;
+
+	if (CPU_COUNT(dedicated) == 0)
+		return dissolve(r, err);
+	place = make_place(r, CG_DEDICATED, err);
+	if (place < 0)
+		return place;
+	k = enable_controllers(place, FOR_GUESTS, err);
+	if (k == 0)
+		k = cg_zero_controllers(place, err);
+	if (k == 0)
+		k = cg_partition_set(r->fd, all, err);
+	return k < 0 ? k : cg_partition_set(place, dedicated, err);
+}
+
 int cg_instance_open(const struct cg_root *r, const char *tenant_id, const char *id,
 		     struct cg_instance *ret, struct err *err)
 {
@@ -602,7 +676,7 @@ int cg_instance_open(const struct cg_root *r, const char *tenant_id, const char 
 
 	if (k < 0)
 		return k;
-	tenant = open_cgroup(r->shared, tenant_id, err);
+	tenant = open_place(r, tenant_id, err);
 	if (tenant < 0)
 		return tenant;
 	i.fd = open_cgroup(tenant, id, err);
@@ -621,7 +695,7 @@ int cg_instance_open(const struct cg_root *r, const char *tenant_id, const char 
 int cg_instance_apply(struct cg_root *r, const struct cg_instance *i, const struct cg_limits *l,
 		      unsigned flags, struct cg_limit_status *status, struct err *err)
 {
-	_cleanup_close_ int tenant = open_cgroup(r->shared, i->tenant_id, err);
+	_cleanup_close_ int tenant = open_place(r, i->tenant_id, err);
 	struct cg_tenant_sum *t = tenant_find(r, i->tenant_id);
 	struct share old;
 	int k;
@@ -647,7 +721,7 @@ int cg_tenant_apply(struct cg_root *r, const char *tenant_id, const struct cg_li
 
 	if (k < 0)
 		return k;
-	tenant = open_cgroup(r->shared, tenant_id, err);
+	tenant = open_place(r, tenant_id, err);
 	if (tenant == -ENOENT) {
 		cg_err_clear(err);
 		for (int i = 0; status && i < CG_LIMIT_MAX; i++)
@@ -689,7 +763,7 @@ int cg_instance_remove(struct cg_root *r, const char *tenant_id, const char *id,
 
 	if (k < 0)
 		return k;
-	tenant = open_cgroup(r->shared, tenant_id, err);
+	tenant = open_place(r, tenant_id, err);
 	if (tenant == -ENOENT) {
 		cg_err_clear(err);
 		return 0;

@@ -3,6 +3,7 @@
  * The tree of cgroups: where it stands on this host, and the directories of one instance.
  *
  *	<root>/shared/TENANT_ID/INSTANCE_ID/guest
+ *	<root>/dedicated/INSTANCE_ID/guest		with CPUs of its own
  *
  * Limits of the plan are on INSTANCE_ID, the tenant's aggregate above it; `guest` is delegated to
  * the instance's own user ids. A directory of an instance exists while it runs (or is about to):
@@ -14,6 +15,7 @@
  */
 #pragma once
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +28,8 @@
 #define CG_NAMES_MAX 256    /* text of a list of controllers */
 #define CG_INSTANCE_DEPTH 3 /* levels above INSTANCE_ID up to <root>, for cg_limits_read() */
 #define CG_SHARED "shared"
+#define CG_DEDICATED                                                                               \
+	"dedicated" /* stands for the tenant's id of instances with CPUs of their own */
 #define CG_GUEST "guest"
 
 /* What the host's cgroup2 mount offers. */
@@ -100,6 +104,8 @@ struct cg_instance_spec {
 	const struct cg_limits *tenant_limits; /* aggregate ceilings; NULL = leave as they are.
 						  Its cpu.weight and memory.min are not used: those
 						  are the sums. */
+	const cpu_set_t *cpus; /* with CG_DEDICATED: its CPUs, of those that cg_dedicated_set()
+				  gave; else NULL */
 };
 
 /* Makes the directories of an instance anew: leftovers of an earlier run are removed, bottom up;
@@ -116,6 +122,19 @@ int cg_instance_apply(struct cg_root *r, const struct cg_instance *i, const stru
 /* Changes the ceilings of a tenant; 0 when it has no directory, as nothing of it runs. */
 int cg_tenant_apply(struct cg_root *r, const char *tenant_id, const struct cg_limits *l,
 		    unsigned flags, struct cg_limit_status *status, struct err *err);
+
+/* Takes CPUs from everybody for instances below CG_DEDICATED: makes <root> a partition of 'all',
+ * and <root>/dedicated one of 'dedicated', a part of it; what is left of 'all' is for
+ * <root>/shared, and the host keeps the rest of the machine, at least one CPU. With no dedicated
+ * CPU both end, and everybody has all CPUs again. CPUs of an instance that lives must stay. -EIO
+ * with the kernel's reason when it does not take it, and as before then. (cgroup-v2.rst,
+ * cpuset.cpus.partition) */
+int cg_dedicated_set(struct cg_root *r, const cpu_set_t *all, const cpu_set_t *dedicated,
+		     struct err *err);
+/* What it was told last, also by an earlier daemon; none when that cannot be read. */
+void cg_dedicated_get(const struct cg_root *r, cpu_set_t *ret);
+/* Whether the kernel has partitions and <root> lies where it can be one. Else why not, as text. */
+const char *cg_dedicated_why_not(const struct cg_root *r);
 
 enum cg_remove_flags {
 	CG_REMOVE_KILL = 1u << 0, /* cg_kill() first */

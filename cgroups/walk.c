@@ -141,7 +141,8 @@ static int visit_one(int dirfd, struct cg_found f, cg_visit *visit, void *arg, s
 	}
 	if (r < 0)
 		return r;
-	f.valid = cg_is_id(f.tenant_id) && (!f.id || cg_is_id(f.id));
+	f.valid = (cg_is_id(f.tenant_id) || strcmp(f.tenant_id, CG_DEDICATED) == 0) &&
+		  (!f.id || cg_is_id(f.id));
 	f.populated = e.populated;
 	return visit(arg, &f, err);
 }
@@ -189,5 +190,5 @@ int cg_walk(const struct cg_root *r,
 		if (k < 0)
 			return k;
 	}
-	return k;
+	return k < 0 ? k : walk_tenant(r->fd, CG_DEDICATED, visit, arg, err);
 }

@@ -274,9 +274,13 @@ static void print_host(const json_t *h)
 	cli_say(stdout, "instances     %lld, running %lld\n",
 		(long long)json_integer_value(json_object_get(c, "instances")),
 		(long long)json_integer_value(json_object_get(c, "running")));
-	cli_say(stdout, "cores         %g for sale, %g guaranteed, ceilings %g\n",
+	cli_say(stdout,
+		"cores         %g for sale, %g guaranteed, %g of at most %g dedicated, ceilings "
+		"%g\n",
 		json_number_value(json_object_get(c, "cores")),
 		json_number_value(json_object_get(c, "cores_guaranteed")),
+		json_number_value(json_object_get(c, "cores_dedicated")),
+		json_number_value(json_object_get(c, "cores_dedicable")),
 		json_number_value(json_object_get(c, "cores_limit")));
 	size_of(a, json_object_get(c, "memory"));
 	size_of(b, json_object_get(c, "memory_guaranteed"));

@@ -39,15 +39,17 @@ static json_t *capacity_json(const struct inst_manager *m)
 	if (inst_capacity(m, &c, NULL) < 0)
 		return json_null();
 	return json_pack(
-		"{s:f, s:I, s:f, s:I, s:f, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:i, s:i}", "cores",
-		(double)c.cores / 1000, "memory", (json_int_t)c.memory, "cores_guaranteed",
-		(double)c.cores_guaranteed / 1000, "memory_guaranteed",
-		(json_int_t)c.memory_guaranteed, "cores_limit", (double)c.cores_limit / 1000,
-		"memory_limit", (json_int_t)c.memory_limit, "id_ranges_free",
-		(json_int_t)c.ids_free, "pool", "total_bytes", (json_int_t)c.pool.total_bytes,
-		"free_bytes", (json_int_t)c.pool.free_bytes, "total_inodes",
-		(json_int_t)c.pool.total_inodes, "free_inodes", (json_int_t)c.pool.free_inodes,
-		"instances", (int)c.instances, "running", (int)c.running);
+		"{s:f, s:f, s:f, s:I, s:f, s:I, s:f, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:i, s:i}",
+		"cores_dedicable", (double)c.dedicable / 1000, "cores_dedicated",
+		(double)c.cores_dedicated / 1000, "cores", (double)c.cores / 1000, "memory",
+		(json_int_t)c.memory, "cores_guaranteed", (double)c.cores_guaranteed / 1000,
+		"memory_guaranteed", (json_int_t)c.memory_guaranteed, "cores_limit",
+		(double)c.cores_limit / 1000, "memory_limit", (json_int_t)c.memory_limit,
+		"id_ranges_free", (json_int_t)c.ids_free, "pool", "total_bytes",
+		(json_int_t)c.pool.total_bytes, "free_bytes", (json_int_t)c.pool.free_bytes,
+		"total_inodes", (json_int_t)c.pool.total_inodes, "free_inodes",
+		(json_int_t)c.pool.free_inodes, "instances", (int)c.instances, "running",
+		(int)c.running);
 }
 
 static json_t *support_json(const struct inst_manager *m)

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/num.h"
 #include "base/str.h"
+#include "cgroups/cpuset.h"
 
 static uint64_t limited(uint64_t v)
 {
@@ -24,6 +25,7 @@ struct admission_load admission_of_plan(const struct spec_plan *plan)
 		.instances = 1,
 		.cores = limited(plan->cpu.cores),
 		.cores_guaranteed = limited(plan->cpu.guarantee),
+		.cores_dedicated = plan->cpu.dedicated ? limited(plan->cpu.cores) : 0,
 		.memory = limited(plan->memory.limit),
 		.memory_guaranteed = limited(plan->memory.guarantee),
 		.disk = limited(plan->disk.size),
@@ -36,6 +38,7 @@ void admission_add(struct admission_load *sum, const struct admission_load *one)
 	sum->instances += one->instances;
 	sum->cores += one->cores;
 	sum->cores_guaranteed += one->cores_guaranteed;
+	sum->cores_dedicated += one->cores_dedicated;
 	sum->memory += one->memory;
 	sum->memory_guaranteed += one->memory_guaranteed;
 	sum->disk += one->disk;
@@ -47,6 +50,7 @@ void admission_sub(struct admission_load *sum, const struct admission_load *one)
 	sum->instances -= one->instances;
 	sum->cores -= one->cores;
 	sum->cores_guaranteed -= one->cores_guaranteed;
+	sum->cores_dedicated -= one->cores_dedicated;
 	sum->memory -= one->memory;
 	sum->memory_guaranteed -= one->memory_guaranteed;
 	sum->disk -= one->disk;
@@ -66,6 +70,19 @@ uint64_t admission_cores(const struct admission_host *h)
 uint64_t admission_memory(const struct admission_host *h)
 {
 	return less(h->memory, h->spec->reserve.memory);
+}
+
+unsigned admission_cpus_kept(const struct admission_host *h)
+{
+	uint64_t n = (h->spec->reserve.cores + 999) / 1000;
+
+	return n < 1 ? 1 : (unsigned)n;
+}
+
+/* One CPU stays for all that have none of their own. */
+uint64_t admission_cores_dedicated(const struct admission_host *h)
+{
+	return less(h->cores, (admission_cpus_kept(h) + 1) * UINT64_C(1000));
 }
 
 enum unit {
@@ -131,6 +148,10 @@ int admission_check_host(const struct admission_host *h, const struct admission_
 		{"guaranteed cores", UNIT_CORES, admission_cores(h), used->cores_guaranteed,
 		 want->cores_guaranteed,
 		 "take a plan with a smaller cpu.guarantee, or lower reserve.cores of the host"},
+		{"dedicated cores", UNIT_CORES, admission_cores_dedicated(h), used->cores_dedicated,
+		 want->cores_dedicated,
+		 "the host keeps the CPUs of reserve.cores, at least one, and one is for all "
+		 "others; take a plan with fewer cores, or one that is not dedicated"},
 		{"guaranteed memory", UNIT_BYTES, admission_memory(h), used->memory_guaranteed,
 		 want->memory_guaranteed,
 		 "take a plan with a smaller memory.guarantee, or lower reserve.memory of the "
@@ -181,26 +202,32 @@ int admission_check_quota(const struct spec_tenant *tenant, const struct admissi
 	return err_hint(err, "take a plan with disk.size, or take quota.disk away");
 }
 
-int admission_probe(struct admission_host *ret, struct err *err)
+int admission_probe(const char *cpu_dir, struct admission_host *ret, struct err *err)
 {
 	_cleanup_free_ char *text = NULL;
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	char path[256], online[CG_CPUS_TEXT];
 	const char *line, *end;
 	uint64_t kib;
+	ssize_t n;
 	size_t len;
 	int r;
 
+	if (str_fmt(path, sizeof(path), "%s/online", cpu_dir) < 0)
+		return err_set(err, ENAMETOOLONG, "'%s' is too long", cpu_dir);
+	n = file_read_short_at(AT_FDCWD, path, online, sizeof(online), err);
+	if (n < 0)
+		return (int)n;
 	r = file_read_at(AT_FDCWD, "/proc/meminfo", 65536, &text, &len, err);
 	if (r < 0)
 		return r;
 	line = strstr(text, "MemTotal:");
-	if (!line || cores < 1)
+	if (!line || cg_cpus_parse(online, &ret->cpus) < 0 || CPU_COUNT(&ret->cpus) < 1)
 		return err_set(err, EBADMSG, "cannot find out the machine's size");
 	line += strlen("MemTotal:");
 	line += strspn(line, " ");
 	if (num_scan_u64(line, &end, &kib) < 0)
 		return err_set(err, EBADMSG, "cannot read MemTotal of /proc/meminfo");
-	ret->cores = (uint64_t)cores * 1000;
+	ret->cores = (uint64_t)CPU_COUNT(&ret->cpus) * 1000;
 	ret->memory = kib * 1024;
 	return 0;
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <sched.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -18,7 +19,8 @@ struct admission_load {
 	uint64_t instances;
 	uint64_t cores; /* thousandths, ceiling */
 	uint64_t cores_guaranteed;
-	uint64_t memory; /* bytes, ceiling */
+	uint64_t cores_dedicated; /* thousandths, of whole CPUs that nobody else uses */
+	uint64_t memory;	  /* bytes, ceiling */
 	uint64_t memory_guaranteed;
 	uint64_t disk;
 	uint64_t disks_unlimited; /* instances without a limit of their disk */
@@ -26,6 +28,7 @@ struct admission_load {
 
 struct admission_host {
 	uint64_t cores; /* thousandths that the machine has */
+	cpu_set_t cpus; /* the same one by one */
 	uint64_t memory;
 	const struct spec_host *spec;
 };
@@ -37,6 +40,10 @@ void admission_sub(struct admission_load *sum, const struct admission_load *one)
 /* What the machine has, less the reserve. */
 uint64_t admission_cores(const struct admission_host *h);
 uint64_t admission_memory(const struct admission_host *h);
+/* CPUs that are the host's alone while instances have CPUs of their own: the first ones. */
+unsigned admission_cpus_kept(const struct admission_host *h);
+/* What can be dedicated, thousandths: whole CPUs, less those that the host keeps, less one. */
+uint64_t admission_cores_dedicated(const struct admission_host *h);
 
 /* -ENOSPC: names what is short, how much is wanted and how much is left. 'used' is without 'want'.
  */
@@ -45,5 +52,5 @@ int admission_check_host(const struct admission_host *h, const struct admission_
 /* The same against the tenant's quota. */
 int admission_check_quota(const struct spec_tenant *tenant, const struct admission_load *used,
 			  const struct admission_load *want, struct err *err);
-/* Cores online and memory of this machine. */
-int admission_probe(struct admission_host *ret, struct err *err);
+/* CPUs online and memory of this machine; cpu_dir is "/sys/devices/system/cpu". */
+int admission_probe(const char *cpu_dir, struct admission_host *ret, struct err *err);

@@ -104,7 +104,7 @@ void inst_fence_item(const struct inst *i, struct spec_items *ret)
 static int make_cgroup(struct inst *i, struct err *err)
 {
 	struct cg_limits limits, tenant;
-	const struct cg_instance_spec spec = {
+	struct cg_instance_spec spec = {
 		.tenant_id = i->tenant->id,
 		.id = i->id,
 		.base = i->base,
@@ -116,12 +116,20 @@ static int make_cgroup(struct inst *i, struct err *err)
 	inst_limits_of(i, &limits);
 	inst_tenant_limits_of(i->tenant, &tenant);
 	cg_instance_done(&i->p->cg);
+	r = inst_cpus_take(i, err);
+	if (r < 0)
+		return r;
+	/* Outside its tenant's cgroup: what it uses of the quota is fixed. */
+	if (i->p->has_own_cpus) {
+		spec.tenant_id = CG_DEDICATED;
+		spec.tenant_limits = NULL;
+		spec.cpus = &i->p->cpus;
+	}
 	r = cg_instance_create(&i->manager->cg, &spec, &i->p->cg, i->limits, err);
+	inst_cpus_respread(i->manager);
 	if (r < 0)
 		return r;
 	i->has_limits = true;
-	CPU_ZERO(&i->p->cpus);
-	inst_cpus_respread(i->manager);
 	return inst_fence_devices(i, err);
 }
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The CPUs of instances that run: chosen by placement.c, written here. */
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "cgroups/cpuset.h"
 #include "runtime/instance/placement.h"
 #include "runtime/instance/private.h"
@@ -17,9 +20,12 @@ int inst_cpus(const struct inst *i, cpu_set_t *ret, struct err *err)
 
 void inst_cpus_found(struct inst *i)
 {
+	i->p->has_own_cpus = str_eq(i->p->cg.tenant_id, CG_DEDICATED);
 	if (cg_cpus_get(i->p->cg.fd, &i->p->cpus, NULL) < 0)
 		CPU_ZERO(&i->p->cpus);
 }
+
+/* --- those who share ------------------------------------------------------------------------- */
 
 static void move(struct inst *i, const cpu_set_t *cpus)
 {
@@ -32,7 +38,7 @@ static void move(struct inst *i, const cpu_set_t *cpus)
 	inst_cpus_found(i);
 }
 
-/* Those that have a cgroup, in the order of the registry. */
+/* Those that have a cgroup and share CPUs, in the order of the registry. */
 static size_t collect(const struct inst_manager *m, struct inst **at, struct placement_item *items)
 {
 	size_t n = 0;
@@ -40,7 +46,7 @@ static size_t collect(const struct inst_manager *m, struct inst **at, struct pla
 	for (size_t k = 0; k < m->n_insts; k++) {
 		struct inst *i = m->insts[k];
 
-		if (i->p->cg.fd < 0)
+		if (i->p->cg.fd < 0 || i->p->has_own_cpus)
 			continue;
 		at[n] = i;
 		items[n++] = (struct placement_item){.cores = i->effective.cpu.cores,
@@ -50,29 +56,147 @@ static size_t collect(const struct inst_manager *m, struct inst **at, struct pla
 	return n;
 }
 
-void inst_cpus_respread(struct inst_manager *m)
+static void spread(struct inst_manager *m, const cpu_set_t *pool)
 {
 	_cleanup_free_ struct placement_item *items = calloc(m->n_insts + 1, sizeof(*items));
 	_cleanup_free_ struct inst **at = calloc(m->n_insts + 1, sizeof(struct inst *));
-	struct err err = ERR_INIT;
-	cpu_set_t pool;
+	cpu_set_t none;
 	size_t n;
 
-	if (!cg_root_has(&m->cg, "cpuset"))
-		return;
-	CPU_ZERO(&pool);
+	CPU_ZERO(&none);
 	if (!items || !at) {
 		log_warning("cannot spread instances over CPUs: out of memory");
 		return;
 	}
 	n = collect(m, at, items);
 	/* Floating: no CPU is asked for, which is all of them. */
-	if (m->host->cpu_placement == SPEC_PLACEMENT_SPREAD &&
-	    cg_cpus_effective(m->cg.shared, &pool, &err) < 0)
-		log_warning("cannot spread instances over CPUs: %s", err_text(&err));
-	else if (placement_spread(&pool, items, n) < 0)
+	if (placement_spread(m->host->cpu_placement == SPEC_PLACEMENT_SPREAD ? pool : &none, items,
+			     n) < 0)
 		log_warning("cannot spread instances over CPUs: out of memory");
 	else
 		for (size_t k = 0; k < n; k++)
 			move(at[k], &items[k].cpus);
+}
+
+/* --- those who have their own ---------------------------------------------------------------- */
+
+/* The machine's CPUs but for the first ones, which the host keeps. */
+static void machine_cpus(const struct inst_manager *m, cpu_set_t *ret)
+{
+	unsigned kept = admission_cpus_kept(&m->machine);
+
+	*ret = m->machine.cpus;
+	for (size_t c = 0; kept > 0 && c < CPU_SETSIZE; c++)
+		if (CPU_ISSET(c, ret)) {
+			CPU_CLR(c, ret);
+			kept--;
+		}
+}
+
+/* Which CPUs share a core with each of these; NULL when memory is short. */
+static cpu_set_t *read_siblings(const char *cpu_dir, const cpu_set_t *cpus)
+{
+	cpu_set_t *all = calloc(CPU_SETSIZE, sizeof(*all));
+	char path[256], text[CG_CPUS_TEXT];
+
+	for (size_t c = 0; all && c < CPU_SETSIZE; c++) {
+		if (!CPU_ISSET(c, cpus))
+			continue;
+		(void)str_fmt(path, sizeof(path), "%s/cpu%zu/topology/thread_siblings_list",
+			      cpu_dir, c);
+		if (file_read_short_at(AT_FDCWD, path, text, sizeof(text), NULL) < 0 ||
+		    cg_cpus_parse(text, &all[c]) < 0)
+			CPU_ZERO(&all[c]);
+	}
+	return all;
+}
+
+/* Of all that have their own. */
+static void used_cpus(const struct inst_manager *m, cpu_set_t *ret)
+{
+	CPU_ZERO(ret);
+	for (size_t k = 0; k < m->n_insts; k++)
+		if (m->insts[k]->p->cg.fd >= 0 && m->insts[k]->p->has_own_cpus)
+			CPU_OR(ret, ret, &m->insts[k]->p->cpus);
+}
+
+/* Makes the tree keep these for them, and no others. */
+static int dedicate(struct inst_manager *m, const cpu_set_t *cpus, struct err *err)
+{
+	cpu_set_t all;
+	int r;
+
+	if (CPU_EQUAL(cpus, &m->dedicated))
+		return 0;
+	machine_cpus(m, &all);
+	r = cg_dedicated_set(&m->cg, &all, cpus, err);
+	if (r >= 0)
+		m->dedicated = *cpus;
+	return r;
+}
+
+static int choose(const struct inst *i, const cpu_set_t *used, cpu_set_t *ret, cpu_set_t *ret_left,
+		  struct err *err)
+{
+	unsigned n = placement_width(i->effective.cpu.cores), left;
+	_cleanup_free_ cpu_set_t *siblings = NULL;
+	cpu_set_t all, both;
+	int r;
+
+	machine_cpus(i->manager, &all);
+	CPU_AND(&both, &all, used);
+	CPU_XOR(&all, &all, &both);
+	/* One is for all that share. */
+	left = (unsigned)CPU_COUNT(&all);
+	left -= left > 0;
+	if (left < n) {
+		(void)err_set(err, ENOSPC, "not enough CPUs: %u of its own wanted, %u left", n,
+			      left);
+		return err_hint(err, "stop one that has CPUs of its own, or take another plan");
+	}
+	siblings = read_siblings(i->manager->cpu_dir, &all);
+	r = placement_take(&all, siblings, n, ret);
+	CPU_XOR(ret_left, &all, ret);
+	return r < 0 ? err_set(err, -r, "cannot choose %u CPUs", n) : 0;
+}
+
+int inst_cpus_take(struct inst *i, struct err *err)
+{
+	struct inst_manager *m = i->manager;
+	cpu_set_t used, own, left;
+	int r;
+
+	CPU_ZERO(&i->p->cpus);
+	i->p->has_own_cpus = false;
+	if (!i->effective.cpu.dedicated || cg_dedicated_why_not(&m->cg))
+		return 0;
+	used_cpus(m, &used);
+	r = choose(i, &used, &own, &left, err);
+	if (r < 0)
+		return r;
+	/* The others leave first: a CPU that another one names cannot be taken. */
+	spread(m, &left);
+	CPU_OR(&used, &used, &own);
+	r = dedicate(m, &used, err);
+	if (r < 0) {
+		inst_cpus_respread(m);
+		return r;
+	}
+	i->p->cpus = own;
+	i->p->has_own_cpus = true;
+	return 0;
+}
+
+void inst_cpus_respread(struct inst_manager *m)
+{
+	struct err err = ERR_INIT;
+	cpu_set_t pool, used;
+
+	if (!cg_root_has(&m->cg, "cpuset"))
+		return;
+	used_cpus(m, &used);
+	if (dedicate(m, &used, &err) < 0 || cg_cpus_effective(m->cg.shared, &pool, &err) < 0)
+		log_warning("cannot spread instances over CPUs: %s", err_text(&err));
+	else
+		spread(m, &pool);
 }

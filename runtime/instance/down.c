@@ -187,12 +187,21 @@ void inst_close_guest(struct inst *i)
 	(void)path_remove_tree(i->manager->run_fd, i->id, NULL);
 }
 
+/* Wherever it was made: a change of its plan may have come between. */
+static int remove_cgroup(struct inst *i, struct err *err)
+{
+	struct cg_root *cg = &i->manager->cg;
+	int r = cg_instance_remove(cg, i->tenant->id, i->id, CG_REMOVE_KILL, 0, err);
+
+	return r < 0 ? r : cg_instance_remove(cg, CG_DEDICATED, i->id, CG_REMOVE_KILL, 0, err);
+}
+
 static void try_clean(struct inst *i)
 {
 	struct inst_manager *m = i->manager;
 	void (*next)(struct inst * inst) = i->p->after_clean;
 	struct err err = ERR_INIT;
-	int r = cg_instance_remove(&m->cg, i->tenant->id, i->id, CG_REMOVE_KILL, 0, &err);
+	int r = remove_cgroup(i, &err);
 
 	if (r == -EBUSY && now_usec() < i->p->cleanup_until) {
 		inst_timer_set(i, i->p->cleanup_delay, try_clean);

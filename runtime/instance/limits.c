@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "runtime/instance/placement.h"
 #include "runtime/instance/private.h"
 
 int inst_limits_refresh(struct inst *i, struct err *err)
@@ -81,6 +82,7 @@ static struct admission_load growth(const struct admission_load *new,
 	return (struct admission_load){
 		.cores = GROWTH(cores),
 		.cores_guaranteed = GROWTH(cores_guaranteed),
+		.cores_dedicated = GROWTH(cores_dedicated),
 		.memory = GROWTH(memory),
 		.memory_guaranteed = GROWTH(memory_guaranteed),
 		.disk = GROWTH(disk),
@@ -180,6 +182,9 @@ static bool needs_restart(const struct inst *i, const struct inst_change *c)
 
 	return inst_is_up(i) &&
 	       (!str_eq(i->spec.hostname, c->spec.hostname) || a->nesting != b->nesting ||
+		i->p->has_own_cpus != c->effective.cpu.dedicated ||
+		(i->p->has_own_cpus &&
+		 placement_width(c->effective.cpu.cores) != (unsigned)CPU_COUNT(&i->p->cpus)) ||
 		a->tun != b->tun || a->fuse != b->fuse);
 }
 

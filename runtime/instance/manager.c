@@ -79,7 +79,9 @@ int inst_capacity(const struct inst_manager *m, struct inst_capacity *ret, struc
 	struct inst_capacity c = {
 		.cores = admission_cores(&m->machine),
 		.memory = admission_memory(&m->machine),
+		.dedicable = admission_cores_dedicated(&m->machine),
 		.cores_guaranteed = m->load.cores_guaranteed,
+		.cores_dedicated = m->load.cores_dedicated,
 		.memory_guaranteed = m->load.memory_guaranteed,
 		.cores_limit = m->load.cores,
 		.memory_limit = m->load.memory,
@@ -137,14 +139,23 @@ static void fill_support(struct inst_manager *m)
 			? NULL
 			: "the host has no cpuset controller: all instances use all CPUs";
 	const struct spec_support rows[] = {
-		{"cpu_placement", cpuset}, {"cpu.cores", cpu},
-		{"cpu.burst", cpu},	   {"cpu.guarantee", cpu},
-		{"memory.limit", memory},  {"memory.guarantee", min},
-		{"memory.swap", memory},   {"pids", pids},
-		{"features.tun", NULL},	   {"features.fuse", NULL},
-		{"autostart", NULL},	   {"quota.instances", NULL},
-		{"quota.cores", NULL},	   {"quota.memory", NULL},
-		{"quota.disk", NULL},	   {NULL, NULL},
+		{"cpu_placement", cpuset},
+		{"cpu.dedicated", cg_dedicated_why_not(&m->cg)},
+		{"cpu.cores", cpu},
+		{"cpu.burst", cpu},
+		{"cpu.guarantee", cpu},
+		{"memory.limit", memory},
+		{"memory.guarantee", min},
+		{"memory.swap", memory},
+		{"pids", pids},
+		{"features.tun", NULL},
+		{"features.fuse", NULL},
+		{"autostart", NULL},
+		{"quota.instances", NULL},
+		{"quota.cores", NULL},
+		{"quota.memory", NULL},
+		{"quota.disk", NULL},
+		{NULL, NULL},
 	};
 	_Static_assert(sizeof(rows) / sizeof(rows[0]) <= SUPPORT_MAX, "room for every row");
 
@@ -202,7 +213,8 @@ static int copy_paths(struct inst_manager *m, const struct inst_config *c, struc
 	m->seccomp_path =
 		strdup(c->seccomp_profile ? c->seccomp_profile
 					  : VPS_PREFIX "/share/vpsd/defaults/seccomp/default.json");
-	if (!m->keeper_path || !m->keeper_socket || !m->seccomp_path)
+	m->cpu_dir = strdup(c->cpu_dir ? c->cpu_dir : "/sys/devices/system/cpu");
+	if (!m->keeper_path || !m->keeper_socket || !m->seccomp_path || !m->cpu_dir)
 		return err_set(err, ENOMEM, "cannot start the manager: out of memory");
 	return 0;
 }
@@ -224,7 +236,8 @@ static int open_all(struct inst_manager *m, const struct inst_config *c, struct 
 	if (r < 0)
 		return r;
 	fill_support(m);
-	r = admission_probe(&m->machine, err);
+	cg_dedicated_get(&m->cg, &m->dedicated);
+	r = admission_probe(m->cpu_dir, &m->machine, err);
 	if (r >= 0)
 		r = alloc_ranges_new(m->host->idmap.base, m->host->idmap.count, &m->ranges, err);
 	if (r >= 0)
@@ -357,6 +370,7 @@ void inst_manager_free(struct inst_manager *m)
 	free(m->keeper_path);
 	free(m->keeper_socket);
 	free(m->seccomp_path);
+	free(m->cpu_dir);
 	sd_event_unref(m->event);
 	free(m);
 }

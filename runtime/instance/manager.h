@@ -35,6 +35,7 @@ struct inst_config {
 	const char *job_path;	      /* program */
 	const char *seccomp_profile;  /* file; NULL = the shipped default */
 	const char *cgroup_root;      /* NULL = "vpsd" at the top of the mount */
+	const char *cpu_dir;	      /* what the machine has; NULL = "/sys/devices/system/cpu" */
 };
 
 /* Loads everything from the database, opens pool, cgroup root and run directory. Then the caller
@@ -71,7 +72,9 @@ bool inst_is_ready(const struct inst_manager *m);
 struct inst_capacity {
 	uint64_t cores;		   /* thousandths: the host's, less the reserve */
 	uint64_t memory;	   /* bytes: the host's, less the reserve */
+	uint64_t dedicable;	   /* thousandths of cores that can be dedicated at most */
 	uint64_t cores_guaranteed; /* sums over all instances */
+	uint64_t cores_dedicated;
 	uint64_t memory_guaranteed;
 	uint64_t cores_limit; /* sums of the ceilings */
 	uint64_t memory_limit;

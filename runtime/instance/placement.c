@@ -10,9 +10,9 @@
 
 #include "base/cleanup.h"
 
-/* Moving a running guest costs it its caches: not for less than this, in millionths of a core. */
+/* Moving a running guest costs it its caches: not for less than this (millionths of a core). */
 #define UNEVEN_GUARANTEE UINT64_C(100000)
-#define UNEVEN_CEILING UINT64_C(1000000)
+#define UNEVEN_CEILING UINT64_C(500000)
 #define SCALE UINT64_C(1000) /* from thousandths, so that a share of a share is not nothing */
 
 struct load {
@@ -202,5 +202,77 @@ int placement_spread(const cpu_set_t *pool, struct placement_item *items, size_t
 	    as_is.ceiling <= anew.ceiling + UNEVEN_CEILING)
 		for (size_t i = 0; i < n; i++)
 			items[i] = kept[i];
+	return 0;
+}
+
+/* ---- for one alone ---- */
+
+static void siblings_of(const cpu_set_t *siblings, int cpu, cpu_set_t *ret)
+{
+	CPU_ZERO(ret);
+	if (siblings)
+		*ret = siblings[cpu];
+	CPU_SET((size_t)cpu, ret);
+}
+
+static bool is_subset(const cpu_set_t *part, const cpu_set_t *whole)
+{
+	cpu_set_t both;
+
+	CPU_AND(&both, part, whole);
+	return CPU_EQUAL(&both, part);
+}
+
+/* The last CPU that is free: of a core that is free as a whole and small enough for n, or (whole
+ * false) of one that is not free as a whole. -1 = there is none. */
+static int last_of_core(const cpu_set_t *free, const cpu_set_t *siblings, bool whole, unsigned n)
+{
+	for (int c = CPU_SETSIZE - 1; c >= 0; c--) {
+		cpu_set_t core;
+
+		if (!CPU_ISSET((size_t)c, free))
+			continue;
+		siblings_of(siblings, c, &core);
+		if (is_subset(&core, free) != whole)
+			continue;
+		if (!whole || (unsigned)CPU_COUNT(&core) <= n)
+			return c;
+	}
+	return -1;
+}
+
+static int last(const cpu_set_t *free)
+{
+	int c = CPU_SETSIZE - 1;
+
+	while (c >= 0 && !CPU_ISSET((size_t)c, free))
+		c--;
+	return c;
+}
+
+int placement_take(const cpu_set_t *free, const cpu_set_t *siblings, unsigned n, cpu_set_t *ret)
+{
+	cpu_set_t left = *free, core;
+
+	CPU_ZERO(ret);
+	if ((unsigned)CPU_COUNT(free) < n)
+		return -ENOSPC;
+	/* Whole cores; the odd one beside somebody who has CPUs of his own as well; any. */
+	while (n > 0) {
+		int c = last_of_core(&left, siblings, true, n);
+		bool whole = c >= 0;
+
+		if (!whole)
+			c = last_of_core(&left, siblings, false, n);
+		if (c < 0)
+			c = last(&left);
+		CPU_ZERO(&core);
+		if (whole)
+			siblings_of(siblings, c, &core);
+		CPU_SET((size_t)c, &core);
+		CPU_OR(ret, ret, &core);
+		CPU_XOR(&left, &left, &core);
+		n -= (unsigned)CPU_COUNT(&core);
+	}
 	return 0;
 }

@@ -27,3 +27,8 @@ unsigned placement_width(uint64_t cores);
  * where they are, as long as that is nearly as even as a distribution from scratch. With no pool
  * nobody gets any. -ENOMEM. */
 int placement_spread(const cpu_set_t *pool, struct placement_item *items, size_t n);
+
+/* Takes n CPUs out of 'free' for one that has them to itself. siblings[c]: the CPUs that share a
+ * core with CPU c, which are taken together where that is possible: what runs on the other half of
+ * a core slows and can watch this one. NULL = each is alone. -ENOSPC when there are fewer. */
+int placement_take(const cpu_set_t *free, const cpu_set_t *siblings, unsigned n, cpu_set_t *ret);

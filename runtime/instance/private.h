@@ -59,6 +59,7 @@ struct inst_private {
 	struct inst_wait *waits;
 	struct inst_session *sessions;
 	cpu_set_t cpus;		 /* as its cgroup was told; none = those of all */
+	bool has_own_cpus;	 /* nobody else runs on them */
 	char hostname_done[256]; /* the name that stands in its files */
 
 	/* One timer: time limit of a stop, a retry, waiting for a cgroup to be empty. */
@@ -128,7 +129,7 @@ struct inst_manager {
 	sd_event *event;
 	const struct spec_host *host;
 	struct store *store;
-	char *keeper_path, *keeper_socket, *seccomp_path;
+	char *keeper_path, *keeper_socket, *seccomp_path, *cpu_dir;
 	struct cg_root cg;
 	struct img_store *images;
 	struct job_pool *jobs;
@@ -149,6 +150,7 @@ struct inst_manager {
 	bool has_device_error;	  /* told once */
 	char device_why[160];	  /* why the last guest without a device program has none */
 	struct spec_support support[SUPPORT_MAX];
+	cpu_set_t dedicated; /* CPUs that the cgroup tree keeps for those that have their own */
 	struct keeper_link keeper;
 	struct recover_collect *collect; /* a listing under way */
 	sd_event_source *claim_timer;	 /* waits for jobs of an earlier vpsd */
@@ -283,6 +285,9 @@ void inst_create_undo(struct inst *i, const char *code, const struct err *err);
 
 /* Learns which CPUs a cgroup that was found has. */
 void inst_cpus_found(struct inst *i);
+/* Before its cgroup is made: takes CPUs from all others for one that is to have its own. -ENOSPC
+ * when too few are left. What is not made use of goes back with the next inst_cpus_respread(). */
+int inst_cpus_take(struct inst *i, struct err *err);
 /* Chooses CPUs for all that have a cgroup, and moves those for whom that is another choice: when
  * one comes, goes or changes. What the kernel refuses is logged; that guest stays where it was. */
 void inst_cpus_respread(struct inst_manager *m);

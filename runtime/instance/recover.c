@@ -234,7 +234,8 @@ static void take_cgroup(struct inst *i)
 
 	if (i->p->cg.fd >= 0)
 		return;
-	if (cg_instance_open(&m->cg, i->tenant->id, i->id, &i->p->cg, &err) < 0) {
+	if (cg_instance_open(&m->cg, CG_DEDICATED, i->id, &i->p->cg, NULL) < 0 &&
+	    cg_instance_open(&m->cg, i->tenant->id, i->id, &i->p->cg, &err) < 0) {
 		log_error("%s: runs without its cgroup: %s", i->full_name, err_text(&err));
 		return;
 	}

@@ -293,7 +293,7 @@ unchanged() {
 
 # Everything that must hold once vpsd is ready and no operation runs. Prints what does not.
 complaints() {
-	local list ids dirs running pids ranges
+	local list ids id dirs running pid where ranges
 	list=$(vps ls --json)
 	vps op ls --json | jq -r '.operations[] | select(.status == "running") | "operation \(.kind) \(.target) runs"'
 	jq -r '.instances[] | select(.state != "stopped" and .state != "running") | "\(.name) is \(.state)"' <<<"$list"
@@ -303,13 +303,18 @@ complaints() {
 	[ "$ids" = "$dirs" ] || echo "instances: $(xargs <<<"$ids"); directories: $(xargs <<<"$dirs")"
 	[ -z "$(ls -A "$T/state/pool/tmp")" ] || echo "work in progress: $(ls "$T/state/pool/tmp")"
 	running=$(jq -r '.instances[] | select(.state == "running") | .id' <<<"$list" | sort)
-	# A stopped instance's empty cgroup is no leak; one with processes, or of nobody, is.
-	pids=$(find "$(cgroup_root)/shared" -mindepth 3 -name cgroup.procs -exec cat {} + | wc -l)
-	find "$(cgroup_root)/shared" -mindepth 2 -maxdepth 2 -type d -printf '%f\n' | while read -r id; do
+	# A stopped instance's empty cgroup is no leak; one of nobody is, and so is a process outside, or of a stopped one. One
+	# by one: guests start and end processes all the time.
+	{ find "$(cgroup_root)/shared" -mindepth 2 -maxdepth 2 -type d -printf '%f\n' &&
+		find "$(cgroup_root)/dedicated" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' 2>/dev/null; } | while read -r id; do
 		grep -q "$id" <<<"$ids" || echo "cgroup of nobody: $id"
 	done
-	[ "$pids" -eq "$(guest_pids | wc -l)" ] || echo "$(guest_pids | wc -l) guest processes, $pids in cgroups"
-	[ -n "$running" ] || [ "$pids" -eq 0 ] || echo "$pids processes, though nothing runs"
+	guest_pids | while read -r pid; do
+		where=$(sed -n 's/^0:://p' "/proc/$pid/cgroup" 2>/dev/null) || true
+		[ -n "$where" ] || continue
+		id=$(grep -oE '/(shared/[0-9a-f]{16}|dedicated)/[0-9a-f]{16}/' <<<"$where" | grep -oE '[0-9a-f]{16}/$' | tr -d /) || true
+		grep -qF "${id:-nothing}" <<<"$running" || echo "process $pid of a guest is in $where"
+	done
 	ranges=$(vps host --json | jq .capacity.id_ranges_free)
 	[ "$ranges" -eq $((63 - $(wc -w <<<"$ids"))) ] || echo "$ranges id ranges are free"
 	jq -r '.instances[] | select(.state == "running") | .pid' <<<"$list" | while read -r pid; do

@@ -78,12 +78,55 @@ static void test_set(void **state)
 	assert_int_equal(path_remove_tree(tmp, strrchr(path, '/') + 1, &err), 0);
 }
 
+static void holds(int fd, const char *name, const char *text)
+{
+	char held[64];
+
+	assert_true(file_read_short_at(fd, name, held, sizeof(held), NULL) >= 0);
+	assert_string_equal(held, text);
+}
+
+static void test_partition(void **state)
+{
+	char path[256];
+	_cleanup_close_ int fd = scratch_dir(path), tmp = -1;
+	struct err err = ERR_INIT;
+	cpu_set_t s;
+
+	(void)state;
+	assert_int_equal(cg_cpus_parse("1-2", &s), 0);
+	put_file(fd, "cpuset.cpus", "\n");
+	put_file(fd, "cpuset.cpus.partition", "-\n"); /* shorter: a file is not replaced */
+	assert_int_equal(cg_partition_set(fd, &s, &err), 0);
+	holds(fd, "cpuset.cpus", "1-2");
+	/* More of them: it stays one meanwhile. */
+	assert_int_equal(cg_cpus_parse("1-3", &s), 0);
+	put_file(fd, "cpuset.cpus.partition", "root\n");
+	assert_int_equal(cg_partition_set(fd, &s, &err), 0);
+	holds(fd, "cpuset.cpus", "1-3");
+	holds(fd, "cpuset.cpus.partition", "root");
+	/* The kernel takes the write, and not the partition. */
+	assert_int_equal(unlinkat(fd, "cpuset.cpus.partition", 0), 0);
+	assert_int_equal(symlinkat("/proc/self/comm", fd, "cpuset.cpus.partition"), 0);
+	assert_true(cg_partition_set(fd, &s, &err) < 0);
+	holds(fd, "cpuset.cpus", "1-3");
+	assert_int_equal(unlinkat(fd, "cpuset.cpus.partition", 0), 0);
+	put_file(fd, "cpuset.cpus.partition", "root\n");
+	assert_int_equal(cg_partition_clear(fd, &err), 0);
+	holds(fd, "cpuset.cpus.partition", "member");
+	assert_int_equal(cg_cpus_get(fd, &s, &err), 0);
+	assert_int_equal(CPU_COUNT(&s), 0);
+	tmp = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(path_remove_tree(tmp, strrchr(path, '/') + 1, &err), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_too_long),
 		cmocka_unit_test(test_set),
+		cmocka_unit_test(test_partition),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

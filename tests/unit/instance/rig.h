@@ -211,16 +211,18 @@ static inline void vpsd_start(void)
 {
 	_cleanup_free_ char *note = NULL;
 	struct err err = ERR_INIT;
-	char job[128], socket_path[128];
+	char job[128], socket_path[128], cpu_dir[128];
 	const struct inst_config c = {.event = rig->event,
 				      .host = &rig->host,
 				      .keeper_path = "/bin/false",
 				      .keeper_socket = socket_path,
-				      .job_path = job};
+				      .job_path = job,
+				      .cpu_dir = cpu_dir};
 	struct inst_config config = c;
 
 	(void)str_copy(job, sizeof(job), rig_path("vps-job"));
 	(void)str_copy(socket_path, sizeof(socket_path), rig_path("keeper.sock"));
+	(void)str_copy(cpu_dir, sizeof(cpu_dir), rig_path("cpu"));
 	if (store_open(rig->dir, &rig->store, &note, &err) < 0)
 		fail_msg("%s", err_text(&err));
 	config.store = rig->store;
@@ -291,6 +293,8 @@ static inline int rig_setup(void **state)
 		return -1;
 	(void)signal(SIGPIPE, SIG_IGN);
 	rig->cpus = 4;
+	assert_int_equal(mkdir(rig_path("cpu"), 0700), 0);
+	rig_put("cpu/online", "0-3\n", 0600);
 	rig->in = msg_new(0, 0);
 	rig->out = msg_new(0, 0);
 	read_host();
@@ -340,18 +344,24 @@ static inline struct inst *find(const char *name)
 }
 
 /* NULL = refused, with *err. */
-static inline struct op *create_begin(const char *name, bool start, struct err *err)
+static inline struct op *create_of_plan(const char *name, const char *plan, bool start,
+					struct err *err)
 {
 	_cleanup_spec_instance_ struct spec_instance spec = {0};
 	_cleanup_problems_ struct problems *p = problems_new();
 	const struct json_where w = {.file = "", .path = "", .problems = p};
 	_cleanup_json_ json_t *doc =
-		json_pack("{s:s, s:s, s:s}", "name", name, "plan", "tiny", "image", "img");
+		json_pack("{s:s, s:s, s:s}", "name", name, "plan", plan, "image", "img");
 	const struct inst_create req = {.tenant = "t", .spec = &spec, .start = start};
 	struct op *op = NULL;
 
 	assert_int_equal(spec_instance_from_json(&spec, doc, &w), 0);
 	return inst_create(rig->m, &req, &op, err) < 0 ? NULL : op;
+}
+
+static inline struct op *create_begin(const char *name, bool start, struct err *err)
+{
+	return create_of_plan(name, "tiny", start, err);
 }
 
 /* A running one. */

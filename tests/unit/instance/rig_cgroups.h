@@ -72,6 +72,15 @@ int cg_root_recount(struct cg_root *r, struct err *err)
 	return 0;
 }
 
+/* As a new directory has them. */
+static inline void take_cpus(struct rig_cgroup *c, const struct cg_instance_spec *spec)
+{
+	(void)str_copy(c->tenant, sizeof(c->tenant), spec->tenant_id);
+	CPU_ZERO(&c->cpus);
+	if (spec->cpus)
+		c->cpus = *spec->cpus;
+}
+
 static inline void open_both(struct cg_instance *ret, const char *tenant_id, const char *id)
 {
 	*ret = CG_INSTANCE_INIT;
@@ -92,6 +101,8 @@ int cg_cpus_effective(int dirfd, cpu_set_t *ret, struct err *err)
 	CPU_ZERO(ret);
 	for (unsigned c = 0; c < rig->cpus; c++)
 		CPU_SET(c, ret);
+	if (CPU_COUNT(&rig->dedicated) > 0)
+		CPU_XOR(ret, &rig->partition, &rig->dedicated);
 	return rig->cpus ? 0 : err_set(err, EIO, "cannot read CPUs");
 }
 
@@ -114,6 +125,29 @@ int cg_cpus_set(int dirfd, const cpu_set_t *cpus, struct err *err)
 	return 0;
 }
 
+const char *cg_dedicated_why_not(const struct cg_root *r)
+{
+	(void)r;
+	return NULL;
+}
+
+void cg_dedicated_get(const struct cg_root *r, cpu_set_t *ret)
+{
+	(void)r;
+	*ret = rig->dedicated;
+}
+
+int cg_dedicated_set(struct cg_root *r, const cpu_set_t *all, const cpu_set_t *dedicated,
+		     struct err *err)
+{
+	(void)r;
+	if (rig->refuses_partitions)
+		return err_set(err, EIO, "the kernel says 'root invalid'");
+	rig->dedicated = *dedicated;
+	rig->partition = *all;
+	return 0;
+}
+
 int cg_instance_create(struct cg_root *r, const struct cg_instance_spec *spec,
 		       struct cg_instance *ret, struct cg_limit_status *status, struct err *err)
 {
@@ -125,7 +159,7 @@ int cg_instance_create(struct cg_root *r, const struct cg_instance_spec *spec,
 		(void)cgroup_add(spec->tenant_id, spec->id);
 	for (size_t i = 0; i < rig->n_cgroups; i++)
 		if (str_eq(rig->cgroups[i].id, spec->id))
-			CPU_ZERO(&rig->cgroups[i].cpus);
+			take_cpus(&rig->cgroups[i], spec);
 	open_both(ret, spec->tenant_id, spec->id);
 	return 0;
 }
@@ -134,7 +168,7 @@ int cg_instance_open(const struct cg_root *r, const char *tenant_id, const char 
 		     struct cg_instance *ret, struct err *err)
 {
 	(void)r;
-	if (!cgroup_find(id))
+	if (!cgroup_find(id) || !str_eq(cgroup_find(id)->tenant, tenant_id))
 		return err_set(err, ENOENT, "no cgroup '%s'", id);
 	open_both(ret, tenant_id, id);
 	return 0;
@@ -177,10 +211,9 @@ int cg_instance_remove(struct cg_root *r, const char *tenant_id, const char *id,
 	struct rig_cgroup *c = cgroup_find(id);
 
 	(void)r;
-	(void)tenant_id;
 	if (timeout_ms > rig->timeout_ms)
 		rig->timeout_ms = timeout_ms;
-	if (!c)
+	if (!c || !str_eq(c->tenant, tenant_id))
 		return 0;
 	if (flags & CG_REMOVE_KILL)
 		guest_ends(id, KEEPER_EXIT_KILLED, SIGKILL);

@@ -88,8 +88,10 @@ struct rig {
 	char owner[CG_OWNER_TEXT]; /* of the root */
 	bool has_fences;	   /* device programs can be loaded */
 	unsigned cpus;		   /* of the machine; 0 = cannot be read */
-	unsigned busy;		   /* so many removals find processes */
-	int timeout_ms;		   /* the longest wait that was asked for */
+	bool refuses_partitions;
+	cpu_set_t dedicated, partition; /* of the root, as it was told last */
+	unsigned busy;			/* so many removals find processes */
+	int timeout_ms;			/* the longest wait that was asked for */
 };
 
 /* What the functions below work on. */

@@ -102,6 +102,17 @@ static void test_admission(void **state)
 	assert_int_equal(admission_check_host(&host, &used, &want, &err), 0);
 	want.cores++;
 	assert_int_equal(admission_check_host(&host, &used, &want, &err), -ENOSPC);
+	/* Four CPUs: one is the host's, one for all that share. */
+	assert_int_equal(admission_cores_dedicated(&host), 2000);
+	used = (struct admission_load){.cores_dedicated = 1000};
+	want = (struct admission_load){.cores_dedicated = 1000};
+	assert_int_equal(admission_check_host(&host, &used, &want, &err), 0);
+	want.cores_dedicated = 2000;
+	assert_int_equal(admission_check_host(&host, &used, &want, &err), -ENOSPC);
+	assert_non_null(strstr(err.msg, "dedicated cores: 2.000 wanted, 1.000 left of 2.000"));
+	spec.reserve.cores = 1001;
+	assert_int_equal(admission_cores_dedicated(&host), 1000);
+	spec.reserve.cores = 1000;
 	/* A host that is over by itself still takes what asks for nothing. */
 	host.memory = 0;
 	want = (struct admission_load){.instances = 1};

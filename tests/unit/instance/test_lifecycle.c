@@ -67,17 +67,31 @@ static void test_stop_limit_and_force(void **state)
 	is_sound();
 }
 
-/* "0", "1-2", ...: where it was put. */
-static const char *cpus_of(const struct inst *i)
+/* "", "0 ", "1 2 ". */
+static const char *set_text(const cpu_set_t *cpus)
 {
 	static char text[CG_CPUS_TEXT];
-	const struct rig_cgroup *c = cgroup_find(i->id);
 
 	text[0] = '\0';
-	for (int n = 0; c && n < 10; n++)
-		if (CPU_ISSET((size_t)n, &c->cpus))
+	for (int n = 0; cpus && n < 10; n++)
+		if (CPU_ISSET((size_t)n, cpus))
 			(void)str_fmt(text + strlen(text), sizeof(text) - strlen(text), "%d ", n);
 	return text;
+}
+
+/* Where it was put. */
+static const char *cpus_of(const struct inst *i)
+{
+	const struct rig_cgroup *c = cgroup_find(i->id);
+
+	return set_text(c ? &c->cpus : NULL);
+}
+
+static bool are_apart(const struct inst *a, const struct inst *b)
+{
+	const struct rig_cgroup *x = cgroup_find(a->id), *y = cgroup_find(b->id);
+
+	return x && y && CPU_COUNT(&x->cpus) == 1 && !CPU_EQUAL(&x->cpus, &y->cpus);
 }
 
 static void put_on(const struct inst *i, size_t cpu)
@@ -92,7 +106,8 @@ static void put_on(const struct inst *i, size_t cpu)
 	}
 }
 
-static struct op *cores_begin(struct inst *i, double cores)
+/* Changes one field as a document would. Takes the value. */
+static struct op *field_begin(struct inst *i, const char *key, json_t *value)
 {
 	_cleanup_problems_ struct problems *problems = problems_new();
 	const struct json_where w = {.file = "", .path = "", .problems = problems};
@@ -101,11 +116,16 @@ static struct op *cores_begin(struct inst *i, double cores)
 	struct err err = ERR_INIT;
 	struct op *op = NULL;
 
-	(void)json_object_set_new(doc, "overrides", json_pack("{s:{s:f}}", "cpu", "cores", cores));
+	(void)json_object_set_new(doc, key, value);
 	assert_int_equal(spec_instance_from_json(&spec, doc, &w), 0);
 	if (inst_change(i, &spec, 0, &op, &err) < 0)
 		fail_msg("%s", err_text(&err));
 	return op;
+}
+
+static struct op *cores_begin(struct inst *i, double cores)
+{
+	return field_begin(i, "overrides", json_pack("{s:{s:f}}", "cpu", "cores", cores));
 }
 
 /* One CPU each, as few on each as can be; who stays is not moved without need. */
@@ -140,6 +160,61 @@ static void test_cpus(void **state)
 	assert_string_equal(cpus_of(find("c")), "0 1 ");
 	assert_string_equal(cpus_of(find("b")), "0 ");
 	assert_string_equal(cpus_of(find("d")), "1 ");
+	is_sound();
+}
+
+/* A guest with CPUs of its own: the others leave them, and get them back. */
+static void test_own_cpus(void **state)
+{
+	struct inst *a = create("a"), *b = create("b"), *own;
+	struct err err = ERR_INIT;
+	struct op *op;
+
+	(void)state;
+	apply_text(SPEC_KIND_PLAN,
+		   "{\"plan\": \"own\", \"version\": 1, \"cpu\": {\"cores\": 2, \"dedicated\": "
+		   "true}, \"memory\": {\"limit\": \"64MiB\"}, \"pids\": 64, \"disk\": {\"size\": "
+		   "null, \"inodes\": null}, \"network\": {\"connections\": null}}");
+	assert_string_equal(cpus_of(a), "0 ");
+	op = create_of_plan("own", "own", true, &err);
+	assert_non_null(op);
+	assert_int_equal(ended(op).status, OP_DONE);
+	own = find("own");
+	/* The first one is the host's. */
+	assert_string_equal(set_text(&rig->partition), "1 2 3 ");
+	assert_string_equal(set_text(&rig->dedicated), "2 3 ");
+	assert_string_equal(cpus_of(own), "2 3 ");
+	assert_string_equal(cgroup_find(own->id)->tenant, CG_DEDICATED);
+	assert_string_equal(cpus_of(a), "1 ");
+	assert_string_equal(cpus_of(b), "1 ");
+	/* No CPU is left for one more. */
+	assert_null(create_of_plan("late", "own", true, &err));
+	assert_non_null(strstr(err_text(&err), "dedicated cores: 2.000 wanted, 0.000 left"));
+	vpsd_down();
+	vpsd_up();
+	own = find("own");
+	AWAIT(own->state == INST_RUNNING);
+	assert_string_equal(cpus_of(own), "2 3 ");
+	assert_string_equal(set_text(&rig->dedicated), "2 3 ");
+	assert_int_equal(ended(stop_begin(own, true)).status, OP_DONE);
+	assert_string_equal(set_text(&rig->dedicated), "");
+	assert_null(cgroup_find(own->id));
+	assert_true(are_apart(find("a"), find("b")));
+	/* The kernel does not take it: not started, and nobody has lost a CPU. */
+	rig->refuses_partitions = true;
+	assert_int_equal(ended(start_begin(own)).status, OP_FAILED);
+	assert_true(are_apart(find("a"), find("b")));
+	rig->refuses_partitions = false;
+	assert_int_equal(ended(start_begin(own)).status, OP_DONE);
+	assert_string_equal(cpus_of(own), "2 3 ");
+	/* Another plan: from its next start on. */
+	assert_int_equal(ended(field_begin(own, "plan", json_string("tiny"))).status, OP_DONE);
+	assert_true(own->restart_needed);
+	assert_string_equal(cpus_of(own), "2 3 ");
+	assert_int_equal(ended(stop_begin(own, true)).status, OP_DONE);
+	assert_int_equal(ended(start_begin(own)).status, OP_DONE);
+	assert_string_equal(set_text(&rig->dedicated), "");
+	assert_string_equal(cgroup_find(own->id)->tenant, own->tenant->id);
 	is_sound();
 }
 
@@ -363,6 +438,7 @@ int main(void)
 		T(test_stop_limit_and_force),
 		T(test_cpus),
 		T(test_cpus_float),
+		T(test_own_cpus),
 		T(test_reboot_while_stopping),
 		T(test_reboot_and_poweroff),
 		T(test_crashes_are_slowed_down),

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -182,6 +184,50 @@ static void test_settles(void **state)
 	}
 }
 
+/* CPUs 0-3 and 8-11: 0 and 8 share a core, and so on. */
+static void test_own(void **state)
+{
+	static const struct {
+		const char *free;
+		unsigned n;
+		const char *taken; /* NULL = not enough */
+	} rows[] = {
+		{"0-3,8-11", 2, "3,11"},
+		{"0-3,8-11", 4, "2-3,10-11"},
+		{"0-3,8-11", 1, "11"},
+		{"0-3,8-10", 1, "3"},	   /* beside somebody who has CPUs of his own */
+		{"0-3,8-10", 3, "2-3,10"}, /* a whole core, and that one */
+		{"1,2,11", 2, "2,11"},
+		{"0-3,8-11", 8, "0-3,8-11"},
+		{"0-3,8-11", 9, NULL},
+		{"", 1, NULL},
+	};
+	cpu_set_t *siblings = calloc(CPU_SETSIZE, sizeof(*siblings));
+
+	(void)state;
+	assert_non_null(siblings);
+	for (size_t c = 0; c < 4; c++) {
+		CPU_SET(c, &siblings[c]);
+		CPU_SET(c + 8, &siblings[c]);
+		siblings[c + 8] = siblings[c];
+	}
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct placement_item got = {0};
+		cpu_set_t free_cpus = cpus(rows[i].free);
+		int r = placement_take(&free_cpus, siblings, rows[i].n, &got.cpus);
+
+		assert_int_equal(r, rows[i].taken ? 0 : -ENOSPC);
+		if (rows[i].taken)
+			expect(&got, rows[i].taken);
+		/* Without knowledge of cores: the last ones. */
+		if (r == 0) {
+			assert_int_equal(placement_take(&free_cpus, NULL, rows[i].n, &got.cpus), 0);
+			assert_int_equal(CPU_COUNT(&got.cpus), rows[i].n);
+		}
+	}
+	free(siblings);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,7 +235,7 @@ int main(void)
 		cmocka_unit_test(test_wide),	    cmocka_unit_test(test_ceilings),
 		cmocka_unit_test(test_newcomer),    cmocka_unit_test(test_uneven),
 		cmocka_unit_test(test_nearly_even), cmocka_unit_test(test_other_width),
-		cmocka_unit_test(test_settles),
+		cmocka_unit_test(test_settles),	    cmocka_unit_test(test_own),
 	};
 
 	return cmocka_run_group_tests_name("placement", tests, NULL, NULL);

@@ -1,0 +1,115 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# CPUs of its own: nobody else runs on them, the host neither, and they come back.
+load lib
+
+setup_file() {
+	[ "$MODE" = vm ] && [ "$(nproc)" -ge 4 ] || return 0
+	host_up
+	jq '.plan = "own" | .cpu = {cores: 2, dedicated: true}' "$T/docs/plans/tiny.json" >"$T/docs/plans/own.json"
+	jq '.plan = "own1" | .cpu.cores = 1' "$T/docs/plans/own.json" >"$T/docs/plans/own1.json"
+	vps apply "$T/docs" >/dev/null
+}
+
+teardown_file() {
+	host_down
+}
+
+setup() {
+	vm_only "needs the cpuset controller"
+	[ "$(nproc)" -ge 4 ] || alive "$(vpsd_pid)" || skip "needs four CPUs: runs in a virtual machine of its own"
+}
+
+cpus() {
+	field "$1" .cpus
+}
+
+# allowed PID: the CPUs that it may use.
+allowed() {
+	sed -n 's/^Cpus_allowed_list:\t//p' "/proc/$1/status"
+}
+
+own() {
+	vps create "$1" --plan "${2:-own}" --image busybox --quiet
+}
+
+@test "it has whole CPUs, and all its memory is guaranteed" {
+	make_instance t/a
+	own t/d
+	equal "$(cpus t/d)" 2-3
+	equal "$(inside t/d nproc)" 2
+	equal "$(field t/d '[.limits[] | select(.limit == "memory.guarantee") | .actual, .effective] | @csv')" "$((64 << 20)),true"
+	equal "$(field t/d '.unsupported | length')" 0
+	equal "$(cat "$(cgroup_root)/dedicated/$(field t/d .id)/cpuset.cpus.partition")" root
+}
+
+@test "nobody else may use them: no other guest, no process of the host, whatever it asks for" {
+	equal "$(cpus t/a)" 1
+	equal "$(allowed "$(vpsd_pid)")" 0
+	equal "$(allowed 1)" 0
+	run taskset -pc 0-3 "$(vpsd_pid)"
+	equal "$(allowed "$(vpsd_pid)")" 0
+	make_instance t/b
+	equal "$(cpus t/b)" 1
+	equal "$(inside t/b nproc)" 1
+}
+
+@test "what is left when the CPUs run out is said" {
+	run vps create t/e --plan own --image busybox
+	equal "$status" 1
+	contains "$output" "not enough dedicated cores: 2.000 wanted, 0.000 left of 2.000 that this host gives away"
+	contains "$(vps host)" "2 of at most 2 dedicated"
+}
+
+@test "vpsd dies and comes back: it keeps its CPUs" {
+	local pid
+	pid=$(field t/d .pid)
+	kill_vpsd KILL
+	start_vpsd
+	equal "$(cpus t/d)" 2-3
+	equal "$(field t/d .pid)" "$pid"
+	equal "$(cpus t/a)" 1
+}
+
+@test "a reboot inside keeps them, a stop gives them back" {
+	inside t/d reboot -f || true
+	await 20 has_field t/d '.state + " " + (.boot | tostring)' "running 2"
+	equal "$(cpus t/d)" 2-3
+	vps stop --force t/d
+	equal "$(allowed "$(vpsd_pid)")" 0-3
+	equal "$(cat "$(cgroup_root)/cpuset.cpus.partition")" member
+	[ "$(cpus t/a)" != "$(cpus t/b)" ] || fail "both on CPU $(cpus t/a)"
+}
+
+@test "two of one CPU each" {
+	drop_instance t/d
+	own t/d own1
+	own t/e own1
+	[ "$(cpus t/d)" != "$(cpus t/e)" ]
+	equal "$(allowed "$(vpsd_pid)")" 0
+	vps stop --force t/d
+	equal "$(cpus t/e)" "$(inside t/e sed -n 's/^Cpus_allowed_list:\t//p' /proc/self/status)"
+	drop_instance t/e
+	drop_instance t/d
+	sound
+}
+
+@test "a loop on each CPU of the neighbours takes nothing of it" {
+	local alone beside
+	own t/d own1
+	put_inside t/d /count <<-'SH'
+		#!/bin/sh
+		end=$(($(cut -d. -f1 /proc/uptime) + 6)) n=0
+		while [ "$(cut -d. -f1 /proc/uptime)" -lt "$end" ]; do n=$((n + 1)); done
+		echo "$n"
+	SH
+	alone=$(inside t/d /count)
+	vps exec t/a -- sh -c 'while :; do :; done' 3>&- &
+	vps exec t/b -- sh -c 'while :; do :; done' 3>&- &
+	beside=$(inside t/d /count)
+	vps stop --force t/a
+	vps stop --force t/b
+	echo "# $alone turns alone, $beside beside two loops" >&3
+	# The emulated CPUs share two real ones.
+	[ "$beside" -gt $((alone / 4)) ]
+}
