@@ -14,9 +14,10 @@
 
 int api_instances_list(struct request *rq, struct err *err)
 {
-	(void)err;
 	const struct inst_manager *m = api_of(rq)->manager;
 	const char *tenant = request_query(rq, "tenant");
+	if (tenant && !catalog_tenant(inst_catalog(m), tenant))
+		return err_set(err, ENOENT, "there is no tenant '%s'", tenant);
 	json_t *a = json_array();
 	struct inst *i;
 	for (size_t n = 0; (i = inst_at(m, n)); n++)
