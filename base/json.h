@@ -147,7 +147,9 @@ struct json_row {
 	uint64_t min,
 		max; /* numbers (I64: cast); lengths of strings; items of lists; max 0 = none */
 	bool (*is_valid)(const char *); /* strings and each of STRINGS; for LABELS: the keys */
-	const char *const *names;	/* ENUM: NULL-terminated */
+	/* ENUM: the words, NULL-terminated. STRINGS: those that is_valid takes, for schemas; or
+	 * NULL. */
+	const char *const *names;
 	const struct json_table *sub;	/* OBJECT, OBJECTS, PARTIAL */
 };
 
@@ -156,12 +158,16 @@ struct json_table {
 	const struct json_row *rows;
 	size_t n_rows; /* at most 64 */
 	size_t size;   /* of the struct */
+	bool is_document; /* may name its schema (JSON_SCHEMA_KEY), which is not looked at */
 };
 
-#define JSON_TABLE(what_, type, rows_)                                                             \
+/* Editors look it up to help with the document. */
+#define JSON_SCHEMA_KEY "$schema"
+
+#define JSON_TABLE(what_, type, rows_, ...)                                                        \
 	{                                                                                          \
 		.what = (what_), .rows = (rows_), .n_rows = sizeof(rows_) / sizeof((rows_)[0]),    \
-		.size = sizeof(type)                                                               \
+		.size = sizeof(type), __VA_ARGS__                                                  \
 	}
 
 enum json_decode_flags {
@@ -195,5 +201,14 @@ bool json_rows_has(const struct json_table *t, const void *obj, const char *key)
 bool json_rows_is_null(const struct json_table *t, const void *obj, const char *key);
 /* Row by key; NULL when there is none. */
 const struct json_row *json_rows_find(const struct json_table *t, const char *key);
-/* Noun of a kind ("a size"), for schemas and man pages. Never NULL. */
+/* Noun of a kind ("a size"). Never NULL. */
 const char *json_kind_noun(enum json_kind kind);
+
+/* --- schemas ------------------------------------------------------------------------------- */
+
+/* JSON Schema (draft 2020-12) of what json_rows_decode() takes, without "$schema" and "$id". It
+ * refuses nothing that the decoder accepts; the sizes of quantities and what depends on more than
+ * one key only the code knows. 'pattern_of' gives the regular expression (ECMA-262, anchored) of a
+ * validator, NULL when there is none. New reference; NULL when memory is short. */
+json_t *json_rows_schema(const struct json_table *t,
+			 const char *(*pattern_of)(bool (*is_valid)(const char *)));

@@ -11,9 +11,6 @@
 #include "base/json.h"
 #include "base/json_value.h"
 
-#define LIST_MAX 10000u
-#define LABELS_MAX 64u
-#define LABEL_VALUE_MAX 255u
 #define PATH_TEXT 512
 
 /* --- freeing ------------------------------------------------------------------------------- */
@@ -168,7 +165,7 @@ static int check_label(const struct json_row *row, const char *key, const json_t
 				    "the key is not a label; use 1 to 63 of a-z A-Z 0-9 . _ / -");
 	if (!s)
 		return problems_add(w, key, value, "is not a string");
-	if (strlen(s) > LABEL_VALUE_MAX || !str_is_clean_utf8(s))
+	if (strlen(s) > JSON_ROW_LABEL_VALUE_MAX || !str_is_clean_utf8(s))
 		return problems_add(
 			w, key, value,
 			"is not the value of a label; at most 255 bytes, no control characters");
@@ -185,9 +182,9 @@ static int read_labels(const struct json_row *row, const json_t *value, struct j
 	json_t *v;
 	int bad = 0;
 
-	if (n > LABELS_MAX)
+	if (n > JSON_ROW_LABELS_MAX)
 		return problems_add(w, row->key, NULL, "has %zu labels; at most %u are kept", n,
-				    LABELS_MAX);
+				    JSON_ROW_LABELS_MAX);
 	/* The iteration macros of jansson want a non-const object; nothing is changed. */
 	json_object_foreach ((json_t *)(uintptr_t)value, key, v) {
 		if (check_label(row, key, v, &below) < 0)
@@ -232,7 +229,7 @@ static int check_list_length(const struct json_row *row, const json_t *value,
 			     const struct json_where *w)
 {
 	size_t n = json_array_size(value);
-	size_t max = row->max ? row->max : LIST_MAX;
+	size_t max = row->max ? row->max : JSON_ROW_LIST_MAX;
 
 	if (!json_is_array(value))
 		return json_value_wrong(row, value, row->key, w);
@@ -357,6 +354,12 @@ static int read_key(const struct json_table *t, const char *key, const json_t *v
 	uint64_t bit;
 	int r;
 
+	if (!row && t->is_document && !(flags & JSON_DECODE_PARTIAL) &&
+	    str_eq(key, JSON_SCHEMA_KEY))
+		return json_is_string(value) ? 0
+					     : problems_add(w, key, value,
+							    "is not the place of a schema; write "
+							    "it as a string");
 	if (!row)
 		return unknown_key(t, key, w);
 	bit = 1ull << (row - t->rows);

@@ -12,15 +12,14 @@
 
 #include "base/num.h"
 
-#define STRING_MAX 1024u
-#define TEXT_MAX 65536u
-
 /* What all number-like kinds share: uint64_t in the struct, text with a unit in JSON. */
 struct quantity {
 	const char *noun;
 	const char *example;
 	int (*parse)(const char *s, uint64_t *ret); /* NULL = not written as text */
 	void (*format)(char dst[NUM_TEXT], uint64_t v);
+	const char *(*unit)(size_t i); /* NULL = no units, and no bare "0" */
+	const char *suffix;	       /* behind the unit */
 };
 
 static int parse_rate(const char *s, uint64_t *ret)
@@ -51,31 +50,34 @@ static void format_byterate(char dst[NUM_TEXT], uint64_t v)
 
 static void format_bitrate(char dst[NUM_TEXT], uint64_t v)
 {
-	static const char *const units[] = {"bit", "kbit", "Mbit", "Gbit"};
 	size_t i = 0;
 
-	for (; v > 0 && v % 1000 == 0 && i + 1 < sizeof(units) / sizeof(units[0]); i++)
+	for (; v > 0 && v % 1000 == 0 && num_bit_unit(i + 1); i++)
 		v /= 1000;
-	(void)snprintf(dst, NUM_TEXT, "%llu%s", (unsigned long long)v, v > 0 ? units[i] : "");
+	(void)snprintf(dst, NUM_TEXT, "%llu%s", (unsigned long long)v,
+		       v > 0 ? num_bit_unit(i) : "");
 }
 
 static const struct quantity quantities[JSON_KIND_MAX] = {
-	[JSON_KIND_BOOL] = {"true or false", "true", NULL, NULL},
-	[JSON_KIND_STRING] = {"a string", NULL, NULL, NULL},
-	[JSON_KIND_U64] = {"a whole number", NULL, NULL, NULL},
-	[JSON_KIND_I64] = {"a whole number", NULL, NULL, NULL},
-	[JSON_KIND_SIZE] = {"a size", "2GiB", num_parse_size, num_format_size},
-	[JSON_KIND_BYTERATE] = {"a rate in bytes", "100MiB/s", num_parse_byterate, format_byterate},
-	[JSON_KIND_BITRATE] = {"a rate in bits", "100Mbit", num_parse_bitrate, format_bitrate},
-	[JSON_KIND_RATE] = {"a rate per second", "500/s", parse_rate, format_rate},
-	[JSON_KIND_DURATION] = {"a duration", "5s", num_parse_duration, num_format_duration},
-	[JSON_KIND_MILLI] = {"a number with at most 3 decimals", "0.25", NULL, NULL},
-	[JSON_KIND_ENUM] = {"one of the words", NULL, NULL, NULL},
-	[JSON_KIND_LABELS] = {"an object of strings", NULL, NULL, NULL},
-	[JSON_KIND_STRINGS] = {"a list of strings", NULL, NULL, NULL},
-	[JSON_KIND_OBJECT] = {"an object", NULL, NULL, NULL},
-	[JSON_KIND_OBJECTS] = {"a list of objects", NULL, NULL, NULL},
-	[JSON_KIND_PARTIAL] = {"an object", NULL, NULL, NULL},
+	[JSON_KIND_BOOL] = {"true or false", "true"},
+	[JSON_KIND_STRING] = {"a string"},
+	[JSON_KIND_U64] = {"a whole number"},
+	[JSON_KIND_I64] = {"a whole number"},
+	[JSON_KIND_SIZE] = {"a size", "2GiB", num_parse_size, num_format_size, num_size_unit, ""},
+	[JSON_KIND_BYTERATE] = {"a rate in bytes", "100MiB/s", num_parse_byterate, format_byterate,
+				num_size_unit, "/s"},
+	[JSON_KIND_BITRATE] = {"a rate in bits", "100Mbit", num_parse_bitrate, format_bitrate,
+			       num_bit_unit, ""},
+	[JSON_KIND_RATE] = {"a rate per second", "500/s", parse_rate, format_rate, NULL, "/s"},
+	[JSON_KIND_DURATION] = {"a duration", "5s", num_parse_duration, num_format_duration,
+				num_time_unit, ""},
+	[JSON_KIND_MILLI] = {"a number with at most 3 decimals", "0.25"},
+	[JSON_KIND_ENUM] = {"one of the words"},
+	[JSON_KIND_LABELS] = {"an object of strings"},
+	[JSON_KIND_STRINGS] = {"a list of strings"},
+	[JSON_KIND_OBJECT] = {"an object"},
+	[JSON_KIND_OBJECTS] = {"a list of objects"},
+	[JSON_KIND_PARTIAL] = {"an object"},
 };
 
 const char *json_kind_noun(enum json_kind kind)
@@ -88,9 +90,34 @@ const char *json_row_expect(const struct json_row *row)
 	return row->expect ? row->expect : json_kind_noun(row->kind);
 }
 
-static const char *row_example(const struct json_row *row)
+const char *json_row_example(const struct json_row *row)
 {
 	return row->example ? row->example : quantities[row->kind].example;
+}
+
+bool json_row_is_quantity(const struct json_row *row)
+{
+	return quantities[row->kind].parse;
+}
+
+void json_row_pattern(const struct json_row *row, struct sbuf *out)
+{
+	const struct quantity *q = &quantities[row->kind];
+	bool takes_zero = row->min == 0;
+
+	sbuf_adds(out, takes_zero && q->unit ? "^(0|" : "^(");
+	sbuf_adds(out, takes_zero ? "[0-9]+" : "0*[1-9][0-9]*");
+	for (size_t i = 0; q->unit && q->unit(i); i++)
+		sbuf_addf(out, "%s%s", i > 0 ? "|" : "(", q->unit(i));
+	sbuf_addf(out, "%s%s)$", q->unit ? ")" : "", q->suffix);
+}
+
+size_t json_row_length_max(const struct json_row *row)
+{
+	/* In lists min and max count the items. */
+	if (row->kind == JSON_KIND_STRING && row->max)
+		return row->max;
+	return row->flags & JSON_ROW_TEXT ? JSON_ROW_TEXT_MAX : JSON_ROW_STRING_MAX;
 }
 
 void json_value_text(char dst[JSON_VALUE_TEXT], const json_t *value)
@@ -326,7 +353,7 @@ static int wrong_enum(const struct json_row *row, const json_t *value, const cha
 int json_value_wrong(const struct json_row *row, const json_t *value, const char *key,
 		     const struct json_where *w)
 {
-	const char *example = row_example(row);
+	const char *example = json_row_example(row);
 	char right[JSON_VALUE_TEXT] = "";
 	bool is_guess = guess(row, value, right, sizeof(right));
 
@@ -344,8 +371,7 @@ int json_value_wrong(const struct json_row *row, const json_t *value, const char
 	return problems_add(w, key, value, "is not %s", json_row_expect(row));
 }
 
-/* A bound in the form that the document takes. */
-static void bound_text(const struct json_row *row, uint64_t v, char dst[NUM_TEXT])
+void json_row_bound(const struct json_row *row, uint64_t v, char dst[NUM_TEXT])
 {
 	if (quantities[row->kind].format)
 		quantities[row->kind].format(dst, v);
@@ -365,11 +391,11 @@ static int check_range(const struct json_row *row, bool is_negative, uint64_t v,
 	char bound[NUM_TEXT];
 
 	if (is_negative || v < row->min) {
-		bound_text(row, row->min, bound);
+		json_row_bound(row, row->min, bound);
 		return problems_add(w, row->key, value, "is too small; the smallest is %s", bound);
 	}
 	if (v > max) {
-		bound_text(row, max, bound);
+		json_row_bound(row, max, bound);
 		return problems_add(w, row->key, value, "is too large; the largest is %s", bound);
 	}
 	return 0;
@@ -433,7 +459,7 @@ static int read_integer(const struct json_row *row, const json_t *value, void *f
 			memcpy(field, &n, sizeof(n));
 			return 0;
 		}
-		bound_text(row, is_small ? row->min : row->max, bound);
+		json_row_bound(row, is_small ? row->min : row->max, bound);
 		return problems_add(w, row->key, value, "is too %s; the %s is %s",
 				    is_small ? "small" : "large", is_small ? "smallest" : "largest",
 				    bound);
@@ -501,10 +527,7 @@ int json_string_check(const struct json_row *row, const json_t *value, const cha
 {
 	const char *s = json_string_value(value);
 	bool is_text = row->flags & JSON_ROW_TEXT;
-	/* In lists min and max count the items. */
-	size_t max = row->kind == JSON_KIND_STRING && row->max ? row->max
-		     : is_text				       ? TEXT_MAX
-							       : STRING_MAX;
+	size_t max = json_row_length_max(row);
 
 	if (!s)
 		return json_value_wrong(row, value, key, w);

@@ -8,12 +8,30 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/num.h"
+
+/* Most that is read where a row has no maximum of its own: items, labels, bytes. */
+#define JSON_ROW_LIST_MAX 10000u
+#define JSON_ROW_LABELS_MAX 64u
+#define JSON_ROW_LABEL_VALUE_MAX 255u
+#define JSON_ROW_STRING_MAX 1024u
+#define JSON_ROW_TEXT_MAX 65536u
 
 /* Text of a value for people: "\"2 GB\"", "5", "{...}"; escaped, cut to about 60 bytes. */
 #define JSON_VALUE_TEXT 96
 void json_value_text(char dst[JSON_VALUE_TEXT], const json_t *value);
 /* What the row expects, never NULL. */
 const char *json_row_expect(const struct json_row *row);
+/* Right form of a value, as text without quotes; NULL = none is known. */
+const char *json_row_example(const struct json_row *row);
+/* Whether its numbers are text with a unit. */
+bool json_row_is_quantity(const struct json_row *row);
+/* Regular expression for the text of a quantity; of its range only whether zero is in it. */
+void json_row_pattern(const struct json_row *row, struct sbuf *out);
+/* A bound of a number-like row in the form that a document has, without quotes. */
+void json_row_bound(const struct json_row *row, uint64_t v, char dst[NUM_TEXT]);
+/* Most bytes of a string of STRING or STRINGS. */
+size_t json_row_length_max(const struct json_row *row);
 /* Adds "VALUE is not EXPECTED" with the right form behind it when it can be guessed. */
 int json_value_wrong(const struct json_row *row, const json_t *value, const char *key,
 		     const struct json_where *w);

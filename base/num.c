@@ -144,6 +144,26 @@ int num_parse_duration(const char *s, uint64_t *ret_usec)
 	return parse_quantity(s, time_units, N_OF(time_units), "", ret_usec);
 }
 
+static const char *unit_name(const struct unit *units, size_t n, size_t i)
+{
+	return i < n ? units[i].name : NULL;
+}
+
+const char *num_size_unit(size_t i)
+{
+	return unit_name(size_units, N_OF(size_units), i);
+}
+
+const char *num_bit_unit(size_t i)
+{
+	return unit_name(bit_units, N_OF(bit_units), i);
+}
+
+const char *num_time_unit(size_t i)
+{
+	return unit_name(time_units, N_OF(time_units), i);
+}
+
 /* In the largest unit that divides v. */
 static void format_exact(char dst[NUM_TEXT], uint64_t v, const struct unit *units, size_t n)
 {

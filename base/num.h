@@ -23,6 +23,10 @@ int num_parse_byterate(const char *s, uint64_t *ret_bytes_per_s);
 int num_parse_bitrate(const char *s, uint64_t *ret_bits_per_s);
 /* "20ms", "5s", "500us", "2min", "1h". */
 int num_parse_duration(const char *s, uint64_t *ret_usec);
+/* Names of the units that the parsers above take, smallest first; NULL behind the last. */
+const char *num_size_unit(size_t i);
+const char *num_bit_unit(size_t i);
+const char *num_time_unit(size_t i);
 /* Shortest exact text: 536870912 -> "512MiB". dst of NUM_TEXT bytes is always enough. */
 #define NUM_TEXT 32
 void num_format_size(char dst[NUM_TEXT], uint64_t bytes);

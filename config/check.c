@@ -296,9 +296,26 @@ static int check_tenant(const struct spec_set *s, size_t i, struct problems *pro
 	return r < 0 ? r : bad;
 }
 
+/* What a host document has and this build does not do: vpsd would not start with it. */
+static int check_host(const struct spec_set *s, struct problems *problems)
+{
+	const struct json_where w = {s->host_file, "", problems};
+	struct spec_items items;
+	int bad = 0;
+
+	spec_host_unsupported(s->host, &items);
+	for (size_t i = 0; i < items.n; i++)
+		if (!items.items[i].is_tolerated)
+			bad = problems_add(&w, items.items[i].name, NULL,
+					   "is not supported: %s; leave the key out, or tolerate "
+					   "it with \"tolerate_unsupported\": [\"%s\"]",
+					   items.items[i].reason, items.items[i].name);
+	return bad;
+}
+
 int spec_set_check(const struct spec_set *s, struct problems *problems)
 {
-	int bad = 0, r;
+	int bad = s->host ? check_host(s, problems) : 0, r;
 
 	for (size_t i = 0; i < s->plans.n; i++) {
 		r = check_plan_twice(s, i, problems);

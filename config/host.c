@@ -25,13 +25,13 @@ static const char *const placement_names[] = {"spread", "float", NULL};
 static const char *const sharing_names[] = {"none", "tenant", "host", NULL};
 static const char *const mode_names[] = {"nat", "routed", NULL};
 
+static const char *const controller_names[] = {"cpu",	  "cpuset", "memory", "io", "pids",
+					       "hugetlb", "rdma",   "misc",   NULL};
+
 static bool is_controller(const char *s)
 {
-	static const char *const known[] = {"cpu",  "cpuset",  "memory", "io",
-					    "pids", "hugetlb", "rdma",	 "misc"};
-
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (str_eq(s, known[i]))
+	for (size_t i = 0; controller_names[i]; i++)
+		if (str_eq(s, controller_names[i]))
 			return true;
 	return false;
 }
@@ -147,7 +147,7 @@ static const struct json_row host_rows[] = {
 	ROW(spec_host, idmap, "idmap", OBJECT, .sub = &idmap_table, .expect = "an object"),
 	ROW(spec_host, required_controllers, "required_controllers", STRINGS,
 	    .def = "[\"cpu\", \"cpuset\", \"memory\", \"io\", \"pids\"]", .max = 16,
-	    .is_valid = is_controller, .expect = "a cgroup controller", .example = "memory"),
+	    .is_valid = is_controller, .names = controller_names, .expect = "a cgroup controller", .example = "memory"),
 	ROW(spec_host, tolerate_unsupported, "tolerate_unsupported", STRINGS, .max = 64,
 	    .is_valid = spec_is_pattern, .expect = "a dotted name, * matches any text",
 	    .example = "disk.*"),
@@ -165,7 +165,7 @@ static const struct json_row host_rows[] = {
 	    .expect = "a list of backup targets"),
 };
 const struct json_table spec_host_table =
-	JSON_TABLE("a host document", struct spec_host, host_rows);
+	JSON_TABLE("a host document", struct spec_host, host_rows, .is_document = true);
 
 /* The one socket is the API's, which is as good as root: an entry that asks for less, or for one
  * more group, must never be taken for it. Neither can be tolerated. */

@@ -41,7 +41,7 @@ int spec_set_load_fd(struct spec_set *s, enum spec_kind kind, int fd, const char
 	return spec_set_add_text(s, kind, text, len, name, problems);
 }
 
-static int load_one(struct spec_set *s, enum spec_kind kind, int dirfd, const char *prefix,
+static int load_one(struct spec_set *s, int dirfd, const char *prefix,
 		    const char *file, struct problems *problems)
 {
 	_cleanup_sbuf_ struct sbuf name = SBUF_INIT;
@@ -57,11 +57,11 @@ static int load_one(struct spec_set *s, enum spec_kind kind, int dirfd, const ch
 	r = file_read_at(dirfd, file, JSON_TEXT_MAX, &text, &len, &err);
 	if (r < 0)
 		return r == -ENOMEM ? r : unreadable(sbuf_str(&name), &err, problems);
-	return spec_set_add_text(s, kind, text, len, sbuf_str(&name), problems);
+	return spec_set_add_text(s, SPEC_KIND_AUTO, text, len, sbuf_str(&name), problems);
 }
 
 /* All documents of one directory; problems of one do not keep the next from being read. */
-static int load_files(struct spec_set *s, enum spec_kind kind, int dirfd, const char *prefix,
+static int load_files(struct spec_set *s, int dirfd, const char *prefix,
 		      struct problems *problems, struct err *err)
 {
 	struct dirent **files = NULL;
@@ -73,7 +73,7 @@ static int load_files(struct spec_set *s, enum spec_kind kind, int dirfd, const 
 	for (int i = 0; i < n; i++) {
 		int r = bad == -ENOMEM
 				? bad
-				: load_one(s, kind, dirfd, prefix, files[i]->d_name, problems);
+				: load_one(s, dirfd, prefix, files[i]->d_name, problems);
 
 		bad = r < 0 ? r : bad;
 		free(files[i]);
@@ -85,7 +85,7 @@ static int load_files(struct spec_set *s, enum spec_kind kind, int dirfd, const 
 }
 
 /* A subdirectory, which may be missing. It has to be a real one, not a symlink elsewhere. */
-static int load_below(struct spec_set *s, enum spec_kind kind, int dirfd, const char *prefix,
+static int load_below(struct spec_set *s, int dirfd, const char *prefix,
 		      const char *sub, struct problems *problems, struct err *err)
 {
 	_cleanup_sbuf_ struct sbuf name = SBUF_INIT;
@@ -101,21 +101,21 @@ static int load_below(struct spec_set *s, enum spec_kind kind, int dirfd, const 
 		  sub);
 	if (!sbuf_ok(&name))
 		return err_set(err, ENOMEM, "cannot list '%s'", sub);
-	return load_files(s, kind, fd, sbuf_str(&name), problems, err);
+	return load_files(s, fd, sbuf_str(&name), problems, err);
 }
 
 int spec_set_load_dir(struct spec_set *s, int dirfd, const char *prefix, struct problems *problems,
 		      struct err *err)
 {
-	int bad = load_files(s, SPEC_KIND_AUTO, dirfd, prefix, problems, err);
+	int bad = load_files(s, dirfd, prefix, problems, err);
 	int r;
 
 	if (bad < 0 && bad != -EINVAL)
 		return bad;
-	r = load_below(s, SPEC_KIND_PLAN, dirfd, prefix, "plans", problems, err);
+	r = load_below(s, dirfd, prefix, "plans", problems, err);
 	if (r < 0 && r != -EINVAL)
 		return r;
 	bad = r < 0 ? r : bad;
-	r = load_below(s, SPEC_KIND_TENANT, dirfd, prefix, "tenants", problems, err);
+	r = load_below(s, dirfd, prefix, "tenants", problems, err);
 	return r < 0 ? r : bad;
 }

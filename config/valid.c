@@ -216,3 +216,58 @@ bool spec_is_port_forward(const char *s)
 	return outer >= 1 && outer <= 65535 && inner >= 1 && inner <= 65535 &&
 	       (str_eq(s, "/tcp") || str_eq(s, "/udp"));
 }
+
+/* --- the same as regular expressions -------------------------------------------------------- */
+
+#define RE_NAME "(?!.*\\.\\.)[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
+#define RE_LABEL "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+/* Components of a path: clean, neither "." nor "..". */
+#define RE_PATH "(/(?!\\.{1,2}(/|$))[^/\\u0000-\\u001f\\u007f-\\u009f]+)+"
+#define RE_OCTET "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+#define RE_IPV4 "(" RE_OCTET "\\.){3}" RE_OCTET
+/* What IPv6 is made of: how often "::" may stand in it is left to the code. */
+#define RE_IPV6 "[0-9A-Fa-f:.]{2,45}"
+#define RE_CIDR4 RE_IPV4 "/0*([12]?[0-9]|3[0-2])"
+#define RE_CIDR6 RE_IPV6 "/0*([1-9]?[0-9]|1[01][0-9]|12[0-8])"
+#define RE_PORT                                                                                    \
+	"0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+#define RE_PORTS RE_PORT "(-" RE_PORT ")?"
+#define RE_URL "A-Za-z0-9._~:?#@!$&'()*+,;=%\\[\\]-"
+#define RE_HASH "[A-Za-z0-9./$=,+_-]*"
+
+static const struct {
+	bool (*is_valid)(const char *);
+	const char *pattern;
+} pattern_rows[] = {
+	{str_is_name, "^" RE_NAME "$"},
+	{str_is_hostname, "^(?=.{1,253}$)" RE_LABEL "(\\." RE_LABEL ")*$"},
+	{spec_is_path, "^" RE_PATH "$"},
+	{spec_is_socket_path, "^(?=.{1,107}$)" RE_PATH "$"},
+	{spec_is_device, "^/dev" RE_PATH "$"},
+	{spec_is_cidr4, "^" RE_CIDR4 "$"},
+	{spec_is_cidr6, "^" RE_CIDR6 "$"},
+	{spec_is_cidr, "^(" RE_CIDR4 "|" RE_CIDR6 ")$"},
+	{spec_is_address4, "^(auto|none|" RE_IPV4 ")$"},
+	{spec_is_address6, "^(auto|none|" RE_IPV6 ")$"},
+	{spec_is_endpoint, "^(" RE_IPV4 "|\\[" RE_IPV6 "\\]):" RE_PORT "$"},
+	{spec_is_url, "^https?://[" RE_URL "][/" RE_URL "]{0,1023}$"},
+	{spec_is_interface, "^(?!\\.{1,2}$)[A-Za-z0-9_.-]{1,15}$"},
+	{spec_is_word, "^[a-z_][a-z0-9_.-]{0,31}$"},
+	{spec_is_pattern, "^[a-z0-9_.*]{1,47}$"},
+	{spec_is_label_key, "^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$"},
+	{spec_is_plan_ref, "^" RE_NAME "(@0*[1-9][0-9]{0,9})?$"},
+	{spec_is_image, "^(sha256:[0-9a-f]{64}|" RE_NAME ")$"},
+	{spec_is_ssh_key, "^(sk-)?(ssh|ecdsa)-[a-z0-9@.-]+ AAAA"},
+	{spec_is_password_hash, "^(?=.{2,255}$)\\$" RE_HASH "\\$" RE_HASH "$"},
+	{spec_is_timezone, "^(?=.{1,64}$)[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$"},
+	{spec_is_port_list, "^" RE_PORTS "(," RE_PORTS ")*$"},
+	{spec_is_port_forward, "^" RE_PORT ":" RE_PORT "/(tcp|udp)$"},
+};
+
+const char *spec_pattern(bool (*is_valid)(const char *))
+{
+	for (size_t i = 0; i < sizeof(pattern_rows) / sizeof(pattern_rows[0]); i++)
+		if (pattern_rows[i].is_valid == is_valid)
+			return pattern_rows[i].pattern;
+	return NULL;
+}

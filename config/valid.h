@@ -47,3 +47,7 @@ bool spec_is_timezone(const char *s);
 bool spec_is_port_list(const char *s);
 /* "8080:80/tcp": port of the host, port of the guest, tcp or udp. */
 bool spec_is_port_forward(const char *s);
+
+/* Regular expression (ECMA-262, anchored) that matches all that a validator of this header or of
+ * base/str.h takes, and as little else as an expression can; for schemas. NULL = none is known. */
+const char *spec_pattern(bool (*is_valid)(const char *));

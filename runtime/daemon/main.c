@@ -22,6 +22,7 @@
 #include "cgroups/tree.h"
 #include "config/check.h"
 #include "runtime/daemon/api.h"
+#include "runtime/daemon/documents.h"
 #include "runtime/daemon/idcheck.h"
 #include "runtime/daemon/scope.h"
 #include "runtime/daemon/sysctls.h"
@@ -40,8 +41,12 @@ struct options {
 	const char *helpers; /* directory of vps-keeper and vps-job */
 	const char *seccomp; /* profile; NULL = the shipped one */
 	enum log_level level;
+	const char *schema; /* kind of document whose schema is wanted */
 	bool config_given;
 	bool stop_guests;
+	bool validate; /* the operands */
+	int n_operands;
+	char **operands;
 };
 
 struct daemon {
@@ -60,6 +65,9 @@ static void usage(FILE *out)
 	      "error|warning|info|debug]\n"
 	      "       vpsd [--config FILE] --stop-guests    as the host goes down, while no vpsd "
 	      "runs\n"
+	      "       vpsd --validate FILE|DIR...           check documents; needs no root, changes "
+	      "nothing\n"
+	      "       vpsd --schema host|plan|tenant        print the JSON Schema of a document\n"
 	      "The daemon of the VPS host: see vpsd(8) and vpsd.json(5).\n",
 	      out);
 }
@@ -72,6 +80,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"seccomp", required_argument, NULL, 's'},
 		{"log-level", required_argument, NULL, 'l'},
 		{"stop-guests", no_argument, NULL, 'S'},
+		{"validate", no_argument, NULL, 'v'},
+		{"schema", required_argument, NULL, 'j'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
 		{NULL, 0, NULL, 0},
@@ -100,6 +110,12 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case 'S':
 			o->stop_guests = true;
 			break;
+		case 'v':
+			o->validate = true;
+			break;
+		case 'j':
+			o->schema = optarg;
+			break;
 		case 'h':
 			usage(stdout);
 			return 1;
@@ -111,11 +127,26 @@ static int parse_options(int argc, char **argv, struct options *o)
 			return -EINVAL;
 		}
 	}
-	if (optind < argc) {
+	o->n_operands = argc - optind;
+	o->operands = argv + optind;
+	if (o->validate ? o->n_operands == 0 || o->schema : o->n_operands > 0) {
 		usage(stderr);
 		return -EINVAL;
 	}
 	return 0;
+}
+
+/* What is done without being a daemon: an exit code, or -1 when there is nothing of that kind. */
+static int run_tool(const struct options *o)
+{
+	if (o->schema) {
+		int r = documents_print_schema(o->schema);
+		return r == -EINVAL ? 2 : r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	}
+	if (!o->validate)
+		return -1;
+	return documents_validate((size_t)o->n_operands, o->operands) < 0 ? EXIT_FAILURE
+									  : EXIT_SUCCESS;
 }
 
 /* The document, or all defaults where the default file does not exist. */
@@ -364,6 +395,9 @@ int main(int argc, char **argv)
 	int r = parse_options(argc, argv, &o);
 	if (r != 0)
 		return r < 0 ? 2 : 0;
+	int code = run_tool(&o);
+	if (code >= 0)
+		return code;
 	log_init("vpsd", o.level);
 	(void)umask(0022);
 	if (geteuid() != 0) {
