@@ -150,14 +150,14 @@ struct json_row {
 	/* ENUM: the words, NULL-terminated. STRINGS: those that is_valid takes, for schemas; or
 	 * NULL. */
 	const char *const *names;
-	const struct json_table *sub;	/* OBJECT, OBJECTS, PARTIAL */
+	const struct json_table *sub; /* OBJECT, OBJECTS, PARTIAL */
 };
 
 struct json_table {
 	const char *what; /* "a plan" */
 	const struct json_row *rows;
-	size_t n_rows; /* at most 64 */
-	size_t size;   /* of the struct */
+	size_t n_rows;	  /* at most 64 */
+	size_t size;	  /* of the struct */
 	bool is_document; /* may name its schema (JSON_SCHEMA_KEY), which is not looked at */
 };
 

@@ -272,9 +272,8 @@ static int put_rows(const struct json_table *t, const struct walk *w, json_t *pr
 
 static json_t *table_schema(const struct json_table *t, const struct walk *w)
 {
-	_cleanup_json_ json_t *o =
-		json_pack("{s:s, s:s, s:b}", "title", t->what, "type", "object",
-			  "additionalProperties", 0);
+	_cleanup_json_ json_t *o = json_pack("{s:s, s:s, s:b}", "title", t->what, "type", "object",
+					     "additionalProperties", 0);
 	_cleanup_json_ json_t *properties = json_object();
 	_cleanup_json_ json_t *required = json_array();
 

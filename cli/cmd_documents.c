@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* apply and validate: the files are read here, judged by vpsd. */
+/* apply and validate: the files are read here, judged by vpsd; `validate` finds a judge also where
+ * no vpsd runs. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/client.h"
 
 #define DOCUMENT_MAX (1u << 20)
 
@@ -101,18 +105,105 @@ static int read_all(struct cli *cli, int n, char **paths, bool skip_host, json_t
 	return CLI_OK;
 }
 
+/* --- without a vpsd that runs ---------------------------------------------------------------- */
+
+/* The vpsd that was built or installed with this vps: beside it, or in the sbin beside its bin.
+ * Heap; NULL when there is none. */
+static char *find_vpsd(void)
+{
+	static const char *const places[] = {"vpsd", "../sbin/vpsd"};
+	char self[4096];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (n <= 0)
+		return NULL;
+	self[n] = '\0';
+	*(strrchr(self, '/') + 1) = '\0'; /* an absolute path always */
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		_cleanup_free_ char *path = NULL;
+		if (asprintf(&path, "%s%s", self, places[i]) < 0)
+			return NULL;
+		if (access(path, X_OK) == 0)
+			return take_ptr(path);
+	}
+	return NULL;
+}
+
+/* Starts it; stdout is for what went well. */
+static int spawn_vpsd(const struct cli *cli, char **argv, pid_t *ret, struct err *err)
+{
+	posix_spawn_file_actions_t actions;
+	int r = posix_spawn_file_actions_init(&actions);
+	if (r != 0)
+		return err_set_errno(err, r, "cannot run '%s'", argv[0]);
+	if (cli->json || cli->quiet)
+		r = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY,
+						     0);
+	if (r == 0)
+		r = posix_spawn(ret, argv[0], &actions, NULL, argv, environ);
+	(void)posix_spawn_file_actions_destroy(&actions);
+	return r == 0 ? 0 : err_set_errno(err, r, "cannot run '%s'", argv[0]);
+}
+
+/* 'vpsd --validate' with the files of the documents. Its exit code, or an error. */
+static int run_vpsd(const struct cli *cli, char *vpsd, const json_t *documents, struct err *err)
+{
+	const size_t n = json_array_size(documents);
+	char option[] = "--validate", end[] = "--";
+	_cleanup_free_ char **argv = calloc(n + 4, sizeof(*argv));
+	int status = 0;
+	pid_t pid = 0;
+	if (!argv)
+		return err_set(err, ENOMEM, "no memory");
+	argv[0] = vpsd;
+	argv[1] = option;
+	argv[2] = end;
+	/* exec takes pointers to what it does not change. */
+	for (size_t i = 0; i < n; i++)
+		argv[i + 3] = (char *)(uintptr_t)text_of(json_array_get(documents, i), "name");
+	int r = spawn_vpsd(cli, argv, &pid, err);
+	if (r < 0)
+		return r;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return err_sys(err, "cannot wait for '%s'", vpsd);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) > CLI_FAILED)
+		return err_set(err, EIO, "'%s --validate' did not work", vpsd);
+	return WEXITSTATUS(status);
+}
+
+/* 'why' is why no running vpsd was asked. */
+static int validate_alone(const struct cli *cli, const json_t *documents, const struct err *why)
+{
+	struct err err = ERR_INIT;
+	_cleanup_free_ char *vpsd = find_vpsd();
+	if (!vpsd)
+		return cli_fail(cli, why);
+	int code = run_vpsd(cli, vpsd, documents, &err);
+	if (code < 0)
+		return cli_fail(cli, &err);
+	if (code == CLI_OK && cli->json) {
+		_cleanup_json_ json_t *answer = json_pack("{s:b}", "valid", 1);
+		cli_print_json(answer);
+	}
+	return code;
+}
+
 int cmd_validate(struct cli *cli, int argc, char **argv)
 {
 	int code, n = cli_parse(cli, argc, argv, NULL, 1, -1, &code);
 	_cleanup_json_ json_t *documents = NULL, *answer = NULL;
+	struct err err = ERR_INIT;
 	if (n < 0)
 		return code;
 	if (read_all(cli, n, argv, false, &documents) != CLI_OK)
 		return CLI_FAILED;
 	size_t count = json_array_size(documents);
 	_cleanup_json_ json_t *body = json_pack("{s:O}", "documents", documents);
-	if (cli_call(cli, "POST", "/v1/validate", body, &answer) != CLI_OK)
-		return CLI_FAILED;
+	int r = client_call(cli->socket, "POST", "/v1/validate", body, &answer, &err);
+	if (r == -ENOENT || r == -ECONNREFUSED || r == -EACCES)
+		return validate_alone(cli, documents, &err);
+	if (r < 0)
+		return cli_fail_answer(cli, &err, answer);
 	if (cli->json)
 		cli_print_json(answer);
 	else if (!cli->quiet)

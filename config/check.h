@@ -55,8 +55,9 @@ void spec_set_done(struct spec_set *s);
 int spec_set_add_text(struct spec_set *s, enum spec_kind kind, const char *text, size_t len,
 		      const char *name, struct problems *problems);
 /* Adds NAME.json files, whatever kind they are by content: of dirfd itself, of its "plans" and its
- * "tenants", each sorted by name. Names are shown as "prefix/plans/small.json"; prefix may be "". Files that cannot
- * be read are problems too. -EINVAL, -ENOMEM, or an error of the directory itself in err. */
+ * "tenants", each sorted by name. Names are shown as "prefix/plans/small.json"; prefix may be "".
+ * Files that cannot be read are problems too. -EINVAL, -ENOMEM, or an error of the directory itself
+ * in err. */
 int spec_set_load_dir(struct spec_set *s, int dirfd, const char *prefix, struct problems *problems,
 		      struct err *err);
 /* As above for one file, read from an open fd. */
@@ -64,8 +65,8 @@ int spec_set_load_fd(struct spec_set *s, enum spec_kind kind, int fd, const char
 		     struct problems *problems);
 /* Checks documents against each other, and a host document against what this build does:
  * plan@version twice with different content, tenant twice, missing plan or version, overrides on
- * the plan, instances over their tenant's quota; a key of the host that is not supported. When the set
- * holds no plan at all, plans are taken as known elsewhere and are not missed. */
+ * the plan, instances over their tenant's quota; a key of the host that is not supported. When the
+ * set holds no plan at all, plans are taken as known elsewhere and are not missed. */
 int spec_set_check(const struct spec_set *s, struct problems *problems);
 /* Plan by name and version (0 = newest); NULL when it is not in the set. */
 const struct spec_plan *spec_set_find_plan(const struct spec_set *s, const char *name,

@@ -41,8 +41,8 @@ int spec_set_load_fd(struct spec_set *s, enum spec_kind kind, int fd, const char
 	return spec_set_add_text(s, kind, text, len, name, problems);
 }
 
-static int load_one(struct spec_set *s, int dirfd, const char *prefix,
-		    const char *file, struct problems *problems)
+static int load_one(struct spec_set *s, int dirfd, const char *prefix, const char *file,
+		    struct problems *problems)
 {
 	_cleanup_sbuf_ struct sbuf name = SBUF_INIT;
 	_cleanup_free_ char *text = NULL;
@@ -61,8 +61,8 @@ static int load_one(struct spec_set *s, int dirfd, const char *prefix,
 }
 
 /* All documents of one directory; problems of one do not keep the next from being read. */
-static int load_files(struct spec_set *s, int dirfd, const char *prefix,
-		      struct problems *problems, struct err *err)
+static int load_files(struct spec_set *s, int dirfd, const char *prefix, struct problems *problems,
+		      struct err *err)
 {
 	struct dirent **files = NULL;
 	int n = scandirat(dirfd, ".", &files, is_document, compare);
@@ -71,9 +71,8 @@ static int load_files(struct spec_set *s, int dirfd, const char *prefix,
 	if (n < 0)
 		return err_sys(err, "cannot list '%s'", prefix[0] ? prefix : ".");
 	for (int i = 0; i < n; i++) {
-		int r = bad == -ENOMEM
-				? bad
-				: load_one(s, dirfd, prefix, files[i]->d_name, problems);
+		int r = bad == -ENOMEM ? bad
+				       : load_one(s, dirfd, prefix, files[i]->d_name, problems);
 
 		bad = r < 0 ? r : bad;
 		free(files[i]);
@@ -85,8 +84,8 @@ static int load_files(struct spec_set *s, int dirfd, const char *prefix,
 }
 
 /* A subdirectory, which may be missing. It has to be a real one, not a symlink elsewhere. */
-static int load_below(struct spec_set *s, int dirfd, const char *prefix,
-		      const char *sub, struct problems *problems, struct err *err)
+static int load_below(struct spec_set *s, int dirfd, const char *prefix, const char *sub,
+		      struct problems *problems, struct err *err)
 {
 	_cleanup_sbuf_ struct sbuf name = SBUF_INIT;
 	struct err open_err = ERR_INIT;

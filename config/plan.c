@@ -137,7 +137,7 @@ static const struct json_row plan_rows[] = {
 	ROW(spec_plan, backups, "backups", U64, .def = "0", .max = 10000,
 	    .expect = "a number of backups", .example = "3"),
 };
-const struct json_table spec_plan_table = 
+const struct json_table spec_plan_table =
 	JSON_TABLE("a plan", struct spec_plan, plan_rows, .is_document = true);
 
 static int check_cpu(const struct spec_cpu *c, const struct json_where *w)

@@ -117,7 +117,7 @@ static const struct json_row tenant_rows[] = {
 	ROW(spec_tenant, instances, "instances", OBJECTS, .sub = &spec_instance_table,
 	    .expect = "a list of instances"),
 };
-const struct json_table spec_tenant_table = 
+const struct json_table spec_tenant_table =
 	JSON_TABLE("a tenant", struct spec_tenant, tenant_rows, .is_document = true);
 
 static int check_rule(const struct spec_firewall_rule *rule, size_t i, const struct json_where *w)

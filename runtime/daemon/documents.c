@@ -96,8 +96,9 @@ int documents_print_schema(const char *kind)
 {
 	enum spec_kind k = spec_kind_by_name(kind);
 	if (k == SPEC_KIND_AUTO) {
-		fprintf(stderr, "vpsd: '%s' is not a kind of document; there are host, plan and "
-				"tenant\n",
+		fprintf(stderr,
+			"vpsd: '%s' is not a kind of document; there are host, plan and "
+			"tenant\n",
 			kind);
 		return -EINVAL;
 	}

@@ -65,7 +65,8 @@ static void usage(FILE *out)
 	      "error|warning|info|debug]\n"
 	      "       vpsd [--config FILE] --stop-guests    as the host goes down, while no vpsd "
 	      "runs\n"
-	      "       vpsd --validate FILE|DIR...           check documents; needs no root, changes "
+	      "       vpsd --validate FILE|DIR...           check documents; needs no root, "
+	      "changes "
 	      "nothing\n"
 	      "       vpsd --schema host|plan|tenant        print the JSON Schema of a document\n"
 	      "The daemon of the VPS host: see vpsd(8) and vpsd.json(5).\n",

@@ -390,6 +390,78 @@ static void every_kind_has_a_noun(void **state)
 	assert_string_equal(json_kind_noun(JSON_KIND_MAX), "a value");
 }
 
+static const char *pattern_of(bool (*is_valid)(const char *))
+{
+	return is_valid == not_bad ? "^(?!bad$)" : NULL;
+}
+
+static void expect_property(const json_t *schema, const char *key, const char *json)
+{
+	const json_t *got = json_object_get(json_object_get(schema, "properties"), key);
+	_cleanup_json_ json_t *want = json_loads(json, 0, NULL);
+
+	assert_non_null(want);
+	if (!json_equal(got, want))
+		fail_msg("%s: %s", key, json_dumps(got, JSON_DUMP_FLAGS));
+}
+
+/* Every kind in a schema; the documents of config/ have their own tests. */
+static void schema(void **state)
+{
+	static const struct {
+		const char *key, *json;
+	} cases[] = {
+		{"flag", "{\"type\": \"boolean\", \"description\": \"true or false\", "
+			 "\"default\": true}"},
+		{"text",
+		 "{\"type\": [\"string\", \"null\"], \"minLength\": 1, \"maxLength\": 1024, "
+		 "\"pattern\": \"^(?!bad$)\", \"description\": \"a good word\", "
+		 "\"default\": null}"},
+		{"lines", "{\"type\": \"string\", \"minLength\": 1, \"maxLength\": 1000, "
+			  "\"pattern\": "
+			  "\"^[^\\\\u0000-\\\\u0008\\\\u000b-\\\\u001f\\\\u007f-\\\\u009f]*$\", "
+			  "\"description\": \"a string\"}"},
+		{"count", "{\"type\": \"integer\", \"minimum\": 2, \"maximum\": 10, "
+			  "\"description\": \"a whole number\", \"default\": 5}"},
+		{"offset", "{\"type\": \"integer\", \"minimum\": -5, \"maximum\": 5, "
+			   "\"description\": \"a whole number\"}"},
+		{"byterate", "{\"type\": [\"string\", \"null\"], \"pattern\": "
+			     "\"^(0|[0-9]+(B|KiB|MiB|GiB|TiB|PiB)/s)$\", \"description\": \"a "
+			     "rate in bytes; null for no limit\", \"default\": null, "
+			     "\"examples\": [\"100MiB/s\"]}"},
+		{"rate", "{\"type\": \"string\", \"pattern\": \"^([0-9]+/s)$\", \"description\": "
+			 "\"a rate per second\", \"examples\": [\"500/s\"]}"},
+		{"duration", "{\"type\": \"string\", \"pattern\": "
+			     "\"^(0|[0-9]+(us|ms|s|min|h))$\", \"description\": \"a duration, at "
+			     "most 1min\", \"examples\": [\"5s\"]}"},
+		{"cores", "{\"type\": \"number\", \"minimum\": 0.01, \"maximum\": 8, "
+			  "\"description\": \"a number with at most 3 decimals\", \"examples\": "
+			  "[0.25]}"},
+		{"color", "{\"type\": \"string\", \"enum\": [\"red\", \"green\", \"blue\"], "
+			  "\"description\": \"one of the words\", \"default\": \"green\"}"},
+		{"tags", "{\"type\": \"array\", \"maxItems\": 3, \"items\": {\"type\": "
+			 "\"string\", \"minLength\": 1, \"maxLength\": 1024, \"pattern\": "
+			 "\"^(?!bad$)\"}, \"description\": \"a tag\", \"default\": []}"},
+		{"labels", "{\"type\": \"object\", \"propertyNames\": {\"pattern\": "
+			   "\"^(?!bad$)\"}, \"maxProperties\": 64, \"additionalProperties\": "
+			   "{\"type\": \"string\", \"maxLength\": 255, \"pattern\": "
+			   "\"^[^\\\\u0000-\\\\u001f\\\\u007f-\\\\u009f]*$\"}, "
+			   "\"description\": \"an object of strings\", \"default\": {}}"},
+	};
+	_cleanup_json_ json_t *s = json_rows_schema(&outer_table, pattern_of);
+	const json_t *properties = json_object_get(s, "properties");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		expect_property(s, cases[i].key, cases[i].json);
+	assert_null(json_object_get(properties, JSON_SCHEMA_KEY)); /* it is no document */
+	/* A name is required, but not where only a part is wanted. */
+	assert_non_null(json_object_get(json_object_get(properties, "whole"), "required"));
+	assert_non_null(json_object_get(
+		json_object_get(json_object_get(properties, "list"), "items"), "required"));
+	assert_null(json_object_get(json_object_get(properties, "part"), "required"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -400,6 +472,7 @@ int main(void)
 		cmocka_unit_test(bad_text),
 		cmocka_unit_test(many_problems),
 		cmocka_unit_test(every_kind_has_a_noun),
+		cmocka_unit_test(schema),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -276,6 +276,29 @@ static void test_format_duration(void **state)
 	}
 }
 
+static void test_units(void **state)
+{
+	uint64_t v;
+	char text[NUM_TEXT];
+
+	(void)state;
+	for (size_t i = 0; num_size_unit(i); i++) {
+		(void)snprintf(text, sizeof(text), "1%s", num_size_unit(i));
+		assert_int_equal(num_parse_size(text, &v), 0);
+	}
+	for (size_t i = 0; num_bit_unit(i); i++) {
+		(void)snprintf(text, sizeof(text), "1%s", num_bit_unit(i));
+		assert_int_equal(num_parse_bitrate(text, &v), 0);
+	}
+	for (size_t i = 0; num_time_unit(i); i++) {
+		(void)snprintf(text, sizeof(text), "1%s", num_time_unit(i));
+		assert_int_equal(num_parse_duration(text, &v), 0);
+	}
+	assert_string_equal(num_size_unit(0), "B");
+	assert_string_equal(num_time_unit(4), "h");
+	assert_null(num_time_unit(5));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_format_size_is_exact),
 		cmocka_unit_test(test_format_size_short),
 		cmocka_unit_test(test_format_duration),
+		cmocka_unit_test(test_units),
 	};
 
 	return cmocka_run_group_tests_name("num", tests, NULL, NULL);

@@ -6,12 +6,34 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "config/check.h"
+
+/* Where VPS_TEST_DOCUMENTS names a file, each document goes there with what the decoder said of it,
+ * one JSON object a line: tests/integration/schema_agrees.py asks an independent validator. */
+static inline void doc_record(enum spec_kind kind, const char *doc, const struct problems *p)
+{
+	const char *file = getenv("VPS_TEST_DOCUMENTS");
+	_cleanup_json_ json_t *o = NULL;
+	const char *name = spec_kind_name(kind);
+	FILE *out;
+
+	if (!file)
+		return;
+	o = json_pack("{s:s, s:s, s:o}", "kind", name ? name : "auto", "text", doc, "problems",
+		      problems_to_json(p));
+	out = fopen(file, "ae");
+	assert_non_null(o);
+	assert_non_null(out);
+	assert_int_equal(json_dumpf(o, out, JSON_COMPACT), 0);
+	assert_int_equal(fputc('\n', out), '\n');
+	assert_int_equal(fclose(out), 0);
+}
 
 struct doc_case {
 	const char *doc;
@@ -27,6 +49,7 @@ static inline void doc_expect(enum spec_kind kind, const char *doc, const char *
 	assert_non_null(p);
 	r = spec_validate_text(kind, doc, strlen(doc), "f.json", p);
 	problems_format(p, &out);
+	doc_record(kind, doc, p);
 	if (strcmp(sbuf_str(&out), problems) != 0)
 		print_error("document: %s\n", doc);
 	assert_string_equal(sbuf_str(&out), problems);
@@ -67,7 +90,9 @@ static inline void doc_walk(const struct json_table *t, int depth)
 		assert_non_null(row->expect);
 		assert_true(row->offset >= sizeof(struct json_seen) && row->offset < t->size);
 		assert_true(row->max == 0 || row->max >= row->min);
-		assert_int_equal(row->kind == JSON_KIND_ENUM, row->names != NULL);
+		assert_true(row->kind == JSON_KIND_ENUM
+				    ? row->names != NULL
+				    : !row->names || row->kind == JSON_KIND_STRINGS);
 		assert_int_equal(has_sub, row->sub != NULL);
 		/* What is no text of several lines has a positive list of characters. */
 		if (row->kind == JSON_KIND_STRING || row->kind == JSON_KIND_STRINGS ||

@@ -77,6 +77,11 @@ static void cross_checks(void **state)
 		{{"{\"tenant\": \"t\", \"instances\": [" INST("x", "b", "") "]}"}, ""},
 		{{"{\"tenant\": \"t\"}", "{\"tenant\": \"t\"}"},
 		 "1.json: tenant: \"t\" has a document already, 0.json\n"},
+		/* What this build does not do, as vpsd says it at its start. */
+		{{"{\"sample\": \"10s\", \"reserve\": {\"disk\": \"1GiB\"}, "
+		  "\"tolerate_unsupported\": [\"reserve.disk\"]}"},
+		 "0.json: sample: is not supported: usage is read when it is asked for; leave the "
+		 "key out, or tolerate it with \"tolerate_unsupported\": [\"sample\"]\n"},
 		{{"{}", "{}"}, "1.json: is a second host document; 0.json is the first\n"},
 		{{PLAN("a", "1", "1GiB"),
 		  "{\"tenant\": \"t\", \"quota\": {\"cores\": 3, \"memory\": \"2GiB\", \"disk\": "

@@ -77,6 +77,10 @@ static void good_and_bad(void **state)
 		 "f.json: listen[2].unix: \"/run/b.sock\" cannot be served: vpsd " VPS_VERSION
 		 " listens on one unix socket, that of listen[1]; leave the entry out\n"},
 		{"{\"listen\": []}", "f.json: listen: has 0 items; 1 to 16 are accepted\n"},
+		{"{\"listen\": [{\"tcp\": \"127.0.0.1:1\", \"group\": \"vps\"}, {\"unix\": "
+		 "\"/run/a.sock\", \"tls\": {\"cert\": \"/c\", \"key\": \"/k\"}}]}",
+		 "f.json: listen[0]: only a unix socket has a group; leave \"group\" out\n"
+		 "f.json: listen[1]: only a tcp listener has tls; leave \"tls\" out\n"},
 		{"{\"listen\": [{\"serve\": \"metrics\"}]}",
 		 "f.json: listen[0]: expected either \"unix\" with a path or \"tcp\" with "
 		 "ADDRESS:PORT\n"},

@@ -47,6 +47,10 @@ static void good_and_bad(void **state)
 		 "f.json: instances[0].overrides.memory.limit: \"2 GB\" is not a size; write it as "
 		 "2GiB\n"
 		 "f.json: instances[0].overrides.pidz: unknown key; did you mean \"pids\"?\n"},
+		{"{\"tenant\": \"t\", \"instances\": [{\"name\": \"a-.b\", \"plan\": \"p\", "
+		 "\"image\": \"i\"}]}",
+		 "f.json: instances[0].name: \"a-.b\" is not a host name as well; add "
+		 "\"hostname\"\n"},
 		{INST(", \"firewall\": [{\"allow\": \"tcp\", \"deny\": \"tcp\"}, {\"allow\": "
 		      "\"icmp\", \"ports\": \"1\"}, {}]"),
 		 "f.json: instances[0].firewall[0]: expected either \"allow\" or \"deny\" with a "
