@@ -80,6 +80,8 @@ libs_of = $(sort $(foreach m,$(1) $(DEPS_$(1)),$(LIBS_$(m))))
 pkglibs = $(if $(strip $(1)),$(shell $(PKG_CONFIG) --libs $(1)))
 
 BINS := $(PROGRAMS:%=$(O)/%)
+# One for each kind of document: `vpsd --schema KIND` says it.
+SCHEMAS := $(patsubst %,$(O)/schemas/%.schema.json,host plan tenant)
 UNIT_SRCS := $(sort $(wildcard tests/unit/*/test_*.c))
 UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(O)/unit/%)
 HELPER_SRCS := $(sort $(wildcard tests/helpers/*.c))
@@ -89,7 +91,7 @@ HELPER_BINS := $(HELPER_SRCS:tests/helpers/%.c=$(O)/helpers/%)
 .SECONDARY:
 .PHONY: all deps test unit demo shell lint format format-check install uninstall clean bench help asan analyze
 
-all: $(BINS)
+all: $(BINS) $(SCHEMAS)
 
 help:
 	@echo 'targets: deps all test unit demo shell lint format format-check bench asan analyze install uninstall clean'
@@ -117,6 +119,11 @@ $(O)/$(1): $$(call objs,$(DIR_$(MODULE_$(1)))/main.c) $$(foreach m,$(MODULE_$(1)
 		-Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(if $(NOLIBS_$(1)),,$$(call pkglibs,$$(call libs_of,$(MODULE_$(1)))))
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
+
+$(O)/schemas/%.schema.json: $(O)/vpsd
+	$(call say,SCHEMA,$@)
+	@mkdir -p $(@D)
+	$(Q)$< --schema $* >$@
 
 # Unit tests: tests/unit/MODULE/test_NAME.c links its module, what that may use, and cmocka.
 define unit_rules
@@ -213,6 +220,7 @@ install: all
 		chmod 644 $(DESTDIR)$(UNITDIR)/$$f || exit 1; done
 	$(Q)for f in $(MANS); do install -D -m 644 docs/$$f $(DESTDIR)$(MANDIR)/man$${f##*.}/$$f || exit 1; done
 	$(Q)for f in $(DEFAULTS); do install -D -m 644 config/defaults/$$f $(DESTDIR)$(SHAREDIR)/defaults/$$f || exit 1; done
+	$(Q)install -D -m 644 -t $(DESTDIR)$(SHAREDIR)/schemas $(SCHEMAS)
 	$(Q)for f in $(OWN); do [ -e $(DESTDIR)$(SYSCONFDIR)/vpsd/$$f ] || \
 		install -D -m 644 config/defaults/$$f $(DESTDIR)$(SYSCONFDIR)/vpsd/$$f || exit 1; done
 

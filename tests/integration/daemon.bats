@@ -4,7 +4,7 @@
 load lib
 
 setup_file() {
-	host_up
+	host_up '{"\u0024schema": "/usr/local/share/vpsd/schemas/host.schema.json"} + .'
 }
 
 teardown_file() {
@@ -117,6 +117,16 @@ refused() {
 	contains "$output" "$T/bad.json: statee: "
 	contains "$output" "$T/bad.json: sharing: \"all\" is not"
 	contains "$output" "$T/bad.json: state: \"var/lib\" is not an absolute path without . and .."
+}
+
+@test "a document may name its schema" {
+	equal "$(jq -r 'keys[0]' "$T/vpsd.json")" "\$schema" # this vpsd has started with it
+	tiny_plan | jq '{"\u0024schema": "plan.schema.json"} + .' >"$T/named.json"
+	run vps apply "$T/named.json"
+	[ "$status" -eq 0 ]
+	contains "$output" "nothing to change" # it is the plan that is there
+	refused '{"$schema": {"x": 1}}'
+	contains "$output" "$T/bad.json: \$schema: {...} is not the place of a schema; write it as a string"
 }
 
 @test "bad documents: no JSON, and twice the same key" {

@@ -27,9 +27,17 @@ teardown() {
 	equal "$(catalogue)" "$BEFORE"
 }
 
-# wrong FILE DOCUMENT TEXT...: validate and apply both refuse it, with these texts.
+# recorded FILE: the document and what the daemon has against it, for the last test.
+recorded() {
+	jq -n --arg name "$1" --rawfile text "$1" '{documents: [{name: $name, text: $text}]}' |
+		curl -sS --unix-socket "$VPS_SOCKET" http://vpsd/v1/validate -d @- |
+		jq -c --rawfile text "$1" '{kind: "auto", text: $text, problems: .error.problems}' >>"$T/documents"
+}
+
+# wrong FILE DOCUMENT TEXT...: validate and apply both refuse it, with these texts; and so does a vpsd that is no
+# daemon, in the same words.
 wrong() {
-	local file=$D/$1 verb text
+	local file=$D/$1 verb text said
 	mkdir -p "$(dirname "$file")"
 	printf '%s' "$2" >"$file"
 	for verb in validate apply; do
@@ -38,7 +46,13 @@ wrong() {
 		for text in "${@:3}"; do
 			contains "$output" "${text//@/$file}"
 		done
+		[ "$verb" = apply ] || said=$output
 	done
+	[[ $output != "vps: "* ]] || return 0 # it was not even sent
+	run vpsd --validate "$file"
+	[ "$status" -eq 1 ]
+	equal "$output" "$said"
+	recorded "$file"
 }
 
 plan() {
@@ -218,4 +232,11 @@ plan() {
 	run vps start no-slash
 	[ "$status" -eq 2 ]
 	contains "$output" "write it as TENANT/NAME"
+}
+
+@test "the schemas say the same of all these documents" {
+	/usr/bin/python3 -c 'import jsonschema' 2>/dev/null || skip "python3-jsonschema is not installed"
+	[ "$(wc -l <"$T/documents")" -ge 20 ]
+	run /usr/bin/python3 "$REPO/tests/integration/schema_agrees.py" "$O/schemas" "$T/documents"
+	[ "$status" -eq 0 ] || fail "$output"
 }

@@ -41,6 +41,9 @@ expected() {
 		for f in docs/*.[58]; do
 			echo "usr/local/share/man/man${f##*.}/${f#docs/} 644"
 		done
+		for f in host plan tenant; do
+			echo "usr/local/share/vpsd/schemas/$f.schema.json 644"
+		done
 		cd config/defaults || exit 1
 		for f in *.json */*.json; do
 			echo "usr/local/share/vpsd/defaults/$f 644"

@@ -63,3 +63,32 @@ page() {
 		done
 	done
 }
+
+# keys PAGE [OPTION]: asks the page of a document about its schema.
+keys() {
+	local kind=${1#vps-}
+	[ "$kind" != vpsd.json ] || kind=host
+	/usr/bin/python3 "$REPO/tests/integration/manual_keys.py" "$O/schemas/$kind.schema.json" "$REPO/docs/$1.5" "${@:2}"
+}
+
+@test "each key of the documents is in its page, and no other" {
+	local page
+	for page in vpsd.json vps-plan vps-tenant; do
+		run keys "$page"
+		[ "$status" -eq 0 ] || fail "$page: $output"
+		[ "${output%% *}" -ge 20 ]
+	done
+}
+
+@test "the examples of the pages are valid documents" {
+	local page
+	mkdir "$BATS_TEST_TMPDIR/docs"
+	for page in vpsd.json vps-plan vps-tenant; do
+		keys "$page" --example >"$BATS_TEST_TMPDIR/docs/$page.json"
+	done
+	# One by one: the tenant's plans are not among them.
+	for page in "$BATS_TEST_TMPDIR"/docs/*; do
+		run vpsd --validate "$page"
+		[ "$status" -eq 0 ] || fail "$output"
+	done
+}
