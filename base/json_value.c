@@ -59,10 +59,10 @@ static void format_bitrate(char dst[NUM_TEXT], uint64_t v)
 }
 
 static const struct quantity quantities[JSON_KIND_MAX] = {
-	[JSON_KIND_BOOL] = {"true or false", "true"},
-	[JSON_KIND_STRING] = {"a string"},
-	[JSON_KIND_U64] = {"a whole number"},
-	[JSON_KIND_I64] = {"a whole number"},
+	[JSON_KIND_BOOL] = {.noun = "true or false", .example = "true"},
+	[JSON_KIND_STRING] = {.noun = "a string"},
+	[JSON_KIND_U64] = {.noun = "a whole number"},
+	[JSON_KIND_I64] = {.noun = "a whole number"},
 	[JSON_KIND_SIZE] = {"a size", "2GiB", num_parse_size, num_format_size, num_size_unit, ""},
 	[JSON_KIND_BYTERATE] = {"a rate in bytes", "100MiB/s", num_parse_byterate, format_byterate,
 				num_size_unit, "/s"},
@@ -71,13 +71,13 @@ static const struct quantity quantities[JSON_KIND_MAX] = {
 	[JSON_KIND_RATE] = {"a rate per second", "500/s", parse_rate, format_rate, NULL, "/s"},
 	[JSON_KIND_DURATION] = {"a duration", "5s", num_parse_duration, num_format_duration,
 				num_time_unit, ""},
-	[JSON_KIND_MILLI] = {"a number with at most 3 decimals", "0.25"},
-	[JSON_KIND_ENUM] = {"one of the words"},
-	[JSON_KIND_LABELS] = {"an object of strings"},
-	[JSON_KIND_STRINGS] = {"a list of strings"},
-	[JSON_KIND_OBJECT] = {"an object"},
-	[JSON_KIND_OBJECTS] = {"a list of objects"},
-	[JSON_KIND_PARTIAL] = {"an object"},
+	[JSON_KIND_MILLI] = {.noun = "a number with at most 3 decimals", .example = "0.25"},
+	[JSON_KIND_ENUM] = {.noun = "one of the words"},
+	[JSON_KIND_LABELS] = {.noun = "an object of strings"},
+	[JSON_KIND_STRINGS] = {.noun = "a list of strings"},
+	[JSON_KIND_OBJECT] = {.noun = "an object"},
+	[JSON_KIND_OBJECTS] = {.noun = "a list of objects"},
+	[JSON_KIND_PARTIAL] = {.noun = "an object"},
 };
 
 const char *json_kind_noun(enum json_kind kind)
