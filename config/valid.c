@@ -160,22 +160,24 @@ bool spec_is_image(const char *s)
 	return str_has_prefix(s, "sha256:") ? str_is_digest(s + 7) : str_is_name(s);
 }
 
+/* One list for the check and for its regular expression. */
+#define SSH_KEY_TYPES(first, next)                                                                 \
+	first("ssh-ed25519") next("ssh-rsa") next("ecdsa-sha2-nistp256")                           \
+		next("ecdsa-sha2-nistp384") next("ecdsa-sha2-nistp521")                            \
+			next("sk-ssh-ed25519@openssh.com")                                         \
+				next("sk-ecdsa-sha2-nistp256@openssh.com")
+#define AS_ITEM(type) type,
+#define AS_WORD(type) type
+#define AS_NEXT_WORD(type) "|" type
+
 bool spec_is_ssh_key(const char *s)
 {
-	static const char *const types[] = {
-		"ssh-ed25519 ",
-		"ssh-rsa ",
-		"ecdsa-sha2-nistp256 ",
-		"ecdsa-sha2-nistp384 ",
-		"ecdsa-sha2-nistp521 ",
-		"sk-ssh-ed25519@openssh.com ",
-		"sk-ecdsa-sha2-nistp256@openssh.com ",
-	};
+	static const char *const types[] = {SSH_KEY_TYPES(AS_ITEM, AS_ITEM)};
 
 	/* Options in front ("command=...") would be a key's own policy: not accepted. */
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		if (str_has_prefix(s, types[i]))
-			return str_has_prefix(s + strlen(types[i]), "AAAA");
+		if (str_has_prefix(s, types[i]) && s[strlen(types[i])] == ' ')
+			return str_has_prefix(s + strlen(types[i]) + 1, "AAAA");
 	return false;
 }
 
@@ -221,8 +223,9 @@ bool spec_is_port_forward(const char *s)
 
 #define RE_NAME "(?!.*\\.\\.)[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?"
 #define RE_LABEL "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+#define RE_CONTROLS "\\u0000-\\u001f\\u007f-\\u009f"
 /* Components of a path: clean, neither "." nor "..". */
-#define RE_PATH "(/(?!\\.{1,2}(/|$))[^/\\u0000-\\u001f\\u007f-\\u009f]+)+"
+#define RE_PATH "(/(?!\\.{1,2}(/|$))[^/" RE_CONTROLS "]+)+"
 #define RE_OCTET "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 #define RE_IPV4 "(" RE_OCTET "\\.){3}" RE_OCTET
 /* What IPv6 is made of: how often "::" may stand in it is left to the code. */
@@ -257,7 +260,7 @@ static const struct {
 	{spec_is_label_key, "^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$"},
 	{spec_is_plan_ref, "^" RE_NAME "(@0*[1-9][0-9]{0,9})?$"},
 	{spec_is_image, "^(sha256:[0-9a-f]{64}|" RE_NAME ")$"},
-	{spec_is_ssh_key, "^(sk-)?(ssh|ecdsa)-[a-z0-9@.-]+ AAAA"},
+	{spec_is_ssh_key, "^(" SSH_KEY_TYPES(AS_WORD, AS_NEXT_WORD) ") AAAA[^" RE_CONTROLS "]*$"},
 	{spec_is_password_hash, "^(?=.{2,255}$)\\$" RE_HASH "\\$" RE_HASH "$"},
 	{spec_is_timezone, "^(?=.{1,64}$)[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$"},
 	{spec_is_port_list, "^" RE_PORTS "(," RE_PORTS ")*$"},

@@ -364,6 +364,8 @@ static const char *const text_values[] = {
 	"\"$6$a$b\"",
 	"\"$6:a\"",
 	"\"ssh-rsa AAAA x\"",
+	"\"ssh-dss AAAA x\"",
+	"\"ssh-rsa AAAA\\tx\"",
 	"\"id ssh-rsa AAAA\"",
 	"\"a\\nb\"",
 	"\"\\u00e9\"",
