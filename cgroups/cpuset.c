@@ -81,6 +81,11 @@ static int check_partition(int dirfd, struct err *err)
 				 text);
 }
 
+bool cg_partition_is(int dirfd)
+{
+	return check_partition(dirfd, NULL) == 0;
+}
+
 int cg_partition_set(int dirfd, const cpu_set_t *cpus, struct err *err)
 {
 	bool was_root;
@@ -105,11 +110,9 @@ int cg_partition_set(int dirfd, const cpu_set_t *cpus, struct err *err)
 	return r;
 }
 
-int cg_partition_clear(int dirfd, struct err *err)
+int cg_partition_clear(int dirfd, const cpu_set_t *cpus, struct err *err)
 {
-	cpu_set_t none;
 	int r = file_write_at(dirfd, PARTITION_FILE, "member", err);
 
-	CPU_ZERO(&none);
-	return r < 0 ? r : write_cpus(dirfd, &none, err);
+	return r < 0 ? r : write_cpus(dirfd, cpus, err);
 }

@@ -24,13 +24,16 @@ int cg_cpus_parse(const char *text, cpu_set_t *ret);
 int cg_cpus_effective(int dirfd, cpu_set_t *ret, struct err *err);
 /* What was asked for (cpuset.cpus); no CPU = it takes what its parent has. */
 int cg_cpus_get(int dirfd, cpu_set_t *ret, struct err *err);
-/* Gives it these CPUs, none = those of its parent; its processes move at once. Both files are read
- * back: -EIO when the kernel holds something else, or leaves it without one of them. */
+/* Gives it these CPUs; its processes move at once. Both files are read back: -EIO when the kernel
+ * holds something else, or leaves it without one of them. No CPU = those of its parent, which the
+ * kernel refuses (-ENOSPC) while processes live below it. */
 int cg_cpus_set(int dirfd, const cpu_set_t *cpus, struct err *err);
 
 /* Makes it a partition of these CPUs, or changes those of one: nobody else runs on them then
  * (cpuset.cpus.partition). Its parent must be a partition that has them, and no sibling may name
  * one of them. -EIO with the kernel's reason when that is not so; it is as before then. */
 int cg_partition_set(int dirfd, const cpu_set_t *cpus, struct err *err);
-/* Gives them back: an ordinary cgroup with the CPUs of its parent. */
-int cg_partition_clear(int dirfd, struct err *err);
+/* Whether it is one, and a valid one. */
+bool cg_partition_is(int dirfd);
+/* Gives them back: an ordinary cgroup that may use these CPUs, as far as its parent has them. */
+int cg_partition_clear(int dirfd, const cpu_set_t *cpus, struct err *err);

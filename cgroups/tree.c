@@ -627,35 +627,39 @@ const char *cg_dedicated_why_not(const struct cg_root *r)
 }
 
 /* Bottom up, as no partition may have another below it that it does not hold. */
-static int dissolve(struct cg_root *r, struct err *err)
+static int dissolve(struct cg_root *r, const cpu_set_t *machine, struct err *err)
 {
-	_cleanup_close_ int dedicated = open_place(r, CG_DEDICATED, err);
+	_cleanup_close_ int place = open_place(r, CG_DEDICATED, err);
 	int k;
 
-	if (dedicated == -ENOENT)
+	if (place == -ENOENT)
 		cg_err_clear(err);
-	else if (dedicated < 0)
-		return dedicated;
-	k = dedicated < 0 ? 0 : cg_partition_clear(dedicated, err);
-	return k < 0 ? k : cg_partition_clear(r->fd, err);
+	else if (place < 0)
+		return place;
+	k = place < 0 ? 0 : cg_partition_clear(place, machine, err);
+	return k < 0 ? k : cg_partition_clear(r->fd, machine, err);
 }
 
-void cg_dedicated_get(const struct cg_root *r, cpu_set_t *ret)
+bool cg_dedicated_get(const struct cg_root *r, cpu_set_t *ret)
 {
 	_cleanup_close_ int place = open_place(r, CG_DEDICATED, NULL);
+	bool has_place = place >= 0 && cg_partition_is(place);
 
-	if (place < 0 || cg_cpus_get(place, ret, NULL) < 0)
-		CPU_ZERO(ret);
+	CPU_ZERO(ret);
+	if (has_place && cg_cpus_get(place, ret, NULL) < 0)
+		return false;
+	/* Both or none: else an earlier daemon ended half-way. */
+	return has_place == cg_partition_is(r->fd);
 }
 
-int cg_dedicated_set(struct cg_root *r, const cpu_set_t *all, const cpu_set_t *dedicated,
-		     struct err *err)
+int cg_dedicated_set(struct cg_root *r, const cpu_set_t *machine, const cpu_set_t *all,
+		     const cpu_set_t *dedicated, struct err *err)
 {
 	_cleanup_close_ int place = -1;
 	int k;
 
 	if (CPU_COUNT(dedicated) == 0)
-		return dissolve(r, err);
+		return dissolve(r, machine, err);
 	place = make_place(r, CG_DEDICATED, err);
 	if (place < 0)
 		return place;

@@ -126,13 +126,14 @@ int cg_tenant_apply(struct cg_root *r, const char *tenant_id, const struct cg_li
 /* Takes CPUs from everybody for instances below CG_DEDICATED: makes <root> a partition of 'all',
  * and <root>/dedicated one of 'dedicated', a part of it; what is left of 'all' is for
  * <root>/shared, and the host keeps the rest of the machine, at least one CPU. With no dedicated
- * CPU both end, and everybody has all CPUs again. CPUs of an instance that lives must stay. -EIO
- * with the kernel's reason when it does not take it, and as before then. (cgroup-v2.rst,
- * cpuset.cpus.partition) */
-int cg_dedicated_set(struct cg_root *r, const cpu_set_t *all, const cpu_set_t *dedicated,
-		     struct err *err);
-/* What it was told last, also by an earlier daemon; none when that cannot be read. */
-void cg_dedicated_get(const struct cg_root *r, cpu_set_t *ret);
+ * CPU both end, and everybody may use the machine's CPUs. CPUs of an instance that lives must stay.
+ * -EIO with the kernel's reason when it does not take it; call it again then, with what was before.
+ * (cgroup-v2.rst, cpuset.cpus.partition) */
+int cg_dedicated_set(struct cg_root *r, const cpu_set_t *machine, const cpu_set_t *all,
+		     const cpu_set_t *dedicated, struct err *err);
+/* What is dedicated now, by whatever daemon. False: not in order, cg_dedicated_set() must be
+ * called, whatever *ret says. */
+bool cg_dedicated_get(const struct cg_root *r, cpu_set_t *ret);
 /* Whether the kernel has partitions and <root> lies where it can be one. Else why not, as text. */
 const char *cg_dedicated_why_not(const struct cg_root *r);
 

@@ -60,22 +60,22 @@ static void spread(struct inst_manager *m, const cpu_set_t *pool)
 {
 	_cleanup_free_ struct placement_item *items = calloc(m->n_insts + 1, sizeof(*items));
 	_cleanup_free_ struct inst **at = calloc(m->n_insts + 1, sizeof(struct inst *));
-	cpu_set_t none;
 	size_t n;
 
-	CPU_ZERO(&none);
 	if (!items || !at) {
 		log_warning("cannot spread instances over CPUs: out of memory");
 		return;
 	}
 	n = collect(m, at, items);
-	/* Floating: no CPU is asked for, which is all of them. */
-	if (placement_spread(m->host->cpu_placement == SPEC_PLACEMENT_SPREAD ? pool : &none, items,
-			     n) < 0)
-		log_warning("cannot spread instances over CPUs: out of memory");
-	else
+	if (m->host->cpu_placement == SPEC_PLACEMENT_FLOAT)
 		for (size_t k = 0; k < n; k++)
-			move(at[k], &items[k].cpus);
+			items[k].cpus = *pool;
+	else if (placement_spread(pool, items, n) < 0) {
+		log_warning("cannot spread instances over CPUs: out of memory");
+		return;
+	}
+	for (size_t k = 0; k < n; k++)
+		move(at[k], &items[k].cpus);
 }
 
 /* --- those who have their own ---------------------------------------------------------------- */
@@ -126,10 +126,11 @@ static int dedicate(struct inst_manager *m, const cpu_set_t *cpus, struct err *e
 	cpu_set_t all;
 	int r;
 
-	if (CPU_EQUAL(cpus, &m->dedicated))
+	if (CPU_EQUAL(cpus, &m->dedicated) && !m->dedicated_is_unsure)
 		return 0;
 	machine_cpus(m, &all);
-	r = cg_dedicated_set(&m->cg, &all, cpus, err);
+	r = cg_dedicated_set(&m->cg, &m->machine.cpus, &all, cpus, err);
+	m->dedicated_is_unsure = r < 0;
 	if (r >= 0)
 		m->dedicated = *cpus;
 	return r;
@@ -195,7 +196,9 @@ void inst_cpus_respread(struct inst_manager *m)
 	if (!cg_root_has(&m->cg, "cpuset"))
 		return;
 	used_cpus(m, &used);
-	if (dedicate(m, &used, &err) < 0 || cg_cpus_effective(m->cg.shared, &pool, &err) < 0)
+	if (dedicate(m, &used, &err) < 0)
+		log_warning("cannot give CPUs back: %s", err_text(&err));
+	if (cg_cpus_effective(m->cg.shared, &pool, &err) < 0)
 		log_warning("cannot spread instances over CPUs: %s", err_text(&err));
 	else
 		spread(m, &pool);

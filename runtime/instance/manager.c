@@ -236,7 +236,7 @@ static int open_all(struct inst_manager *m, const struct inst_config *c, struct 
 	if (r < 0)
 		return r;
 	fill_support(m);
-	cg_dedicated_get(&m->cg, &m->dedicated);
+	m->dedicated_is_unsure = !cg_dedicated_get(&m->cg, &m->dedicated);
 	r = admission_probe(m->cpu_dir, &m->machine, err);
 	if (r >= 0)
 		r = alloc_ranges_new(m->host->idmap.base, m->host->idmap.count, &m->ranges, err);

@@ -151,6 +151,7 @@ struct inst_manager {
 	char device_why[160];	  /* why the last guest without a device program has none */
 	struct spec_support support[SUPPORT_MAX];
 	cpu_set_t dedicated; /* CPUs that the cgroup tree keeps for those that have their own */
+	bool dedicated_is_unsure; /* a change of it failed half-way */
 	struct keeper_link keeper;
 	struct recover_collect *collect; /* a listing under way */
 	sd_event_source *claim_timer;	 /* waits for jobs of an earlier vpsd */

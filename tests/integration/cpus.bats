@@ -83,7 +83,7 @@ cpuset() {
 	host_document '.cpu_placement = "float"'
 	start_vpsd
 	equal "$(cpus t/a)" "$(cat /sys/devices/system/cpu/online)"
-	equal "$(cpuset cpus t/a)" ""
+	equal "$(cpuset cpus t/a)" "$(cpus t/a)"
 	equal "$(inside t/b nproc)" "$(nproc)"
 	kill_vpsd TERM
 	host_document '.cpu_placement = "spread"'

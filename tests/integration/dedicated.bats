@@ -93,23 +93,3 @@ own() {
 	drop_instance t/d
 	sound
 }
-
-@test "a loop on each CPU of the neighbours takes nothing of it" {
-	local alone beside
-	own t/d own1
-	put_inside t/d /count <<-'SH'
-		#!/bin/sh
-		end=$(($(cut -d. -f1 /proc/uptime) + 6)) n=0
-		while [ "$(cut -d. -f1 /proc/uptime)" -lt "$end" ]; do n=$((n + 1)); done
-		echo "$n"
-	SH
-	alone=$(inside t/d /count)
-	vps exec t/a -- sh -c 'while :; do :; done' 3>&- &
-	vps exec t/b -- sh -c 'while :; do :; done' 3>&- &
-	beside=$(inside t/d /count)
-	vps stop --force t/a
-	vps stop --force t/b
-	echo "# $alone turns alone, $beside beside two loops" >&3
-	# The emulated CPUs share two real ones.
-	[ "$beside" -gt $((alone / 4)) ]
-}

@@ -131,16 +131,18 @@ const char *cg_dedicated_why_not(const struct cg_root *r)
 	return NULL;
 }
 
-void cg_dedicated_get(const struct cg_root *r, cpu_set_t *ret)
+bool cg_dedicated_get(const struct cg_root *r, cpu_set_t *ret)
 {
 	(void)r;
 	*ret = rig->dedicated;
+	return true;
 }
 
-int cg_dedicated_set(struct cg_root *r, const cpu_set_t *all, const cpu_set_t *dedicated,
-		     struct err *err)
+int cg_dedicated_set(struct cg_root *r, const cpu_set_t *machine, const cpu_set_t *all,
+		     const cpu_set_t *dedicated, struct err *err)
 {
 	(void)r;
+	(void)machine;
 	if (rig->refuses_partitions)
 		return err_set(err, EIO, "the kernel says 'root invalid'");
 	rig->dedicated = *dedicated;
