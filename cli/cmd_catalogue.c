@@ -292,6 +292,11 @@ static void print_host(const json_t *h)
 	cli_say(stdout, "pool          %s: %s free of %s\n", text_of(h, "pool"), a, b);
 	cli_say(stdout, "id ranges     %lld free\n",
 		(long long)json_integer_value(json_object_get(c, "id_ranges_free")));
+	const json_t *lock = json_object_get(h, "lock");
+	if (json_is_object(lock))
+		cli_say(stdout, "locked        no new instances, since %s%s%s\n",
+			text_of(lock, "since"), *text_of(lock, "reason") ? ": " : "",
+			text_of(lock, "reason"));
 	words_of(a, json_object_get(cg, "controllers"));
 	cli_say(stdout, "cgroups       %s: %s\n", text_of(cg, "root"), a);
 	words_of(a, json_object_get(h, "tolerate_unsupported"));
@@ -318,6 +323,37 @@ int cmd_host(struct cli *cli, int argc, char **argv)
 	if (answer)
 		print_host(answer);
 	return code;
+}
+
+static int change_lock(struct cli *cli, const char *path, json_t *body, const char *what)
+{
+	_cleanup_json_ json_t *answer = NULL;
+	if (cli_call(cli, "POST", path, body, &answer) != CLI_OK)
+		return CLI_FAILED;
+	if (cli->json)
+		cli_print_json(answer);
+	else if (!cli->quiet)
+		printf("this host is %s\n", what);
+	return CLI_OK;
+}
+
+int cmd_host_lock(struct cli *cli, int argc, char **argv)
+{
+	const char *reason = NULL;
+	const struct cli_opt opts[] = {{"reason", 'r', 's', &reason}, {NULL, 0, 0, NULL}};
+	int code, n = cli_parse(cli, argc, argv, opts, 0, 0, &code);
+	_cleanup_json_ json_t *body = json_object();
+	if (n < 0)
+		return code;
+	if (cli_put(body, "reason", reason, "--reason") < 0)
+		return CLI_USAGE;
+	return change_lock(cli, "/v1/host/lock", body, "locked");
+}
+
+int cmd_host_unlock(struct cli *cli, int argc, char **argv)
+{
+	int code, n = cli_parse(cli, argc, argv, NULL, 0, 0, &code);
+	return n < 0 ? code : change_lock(cli, "/v1/host/unlock", NULL, "not locked any more");
 }
 
 int cmd_op_ls(struct cli *cli, int argc, char **argv)

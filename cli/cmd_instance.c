@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Verbs on instances: create, list, show, start, stop, delete, wait. */
+/* Verbs on instances: create, list, show, start, stop, suspend, delete, wait. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,6 +189,17 @@ static void print_usage(const json_t *usage)
 	}
 }
 
+static void print_suspension(const json_t *s)
+{
+	char text[CLI_TEXT * 3];
+	const char *reason = text_of(s, "reason");
+	if (!json_is_object(s))
+		return;
+	(void)str_fmt(text, sizeof(text), "%s, since %s%s%s", text_of(s, "mode"),
+		      text_of(s, "since"), *reason ? ": " : "", reason);
+	line("suspended", text);
+}
+
 static void print_instance(const json_t *v)
 {
 	char text[CLI_TEXT * 2], age[CLI_TEXT];
@@ -200,6 +211,7 @@ static void print_instance(const json_t *v)
 	(void)str_fmt(text, sizeof(text), "%s (wanted: %s)", text_of(v, "state"),
 		      text_of(v, "desired"));
 	line("state", text);
+	print_suspension(json_object_get(v, "suspended"));
 	if (json_is_true(json_object_get(v, "restart_needed")))
 		line("restart", "needed: a changed hostname or feature takes effect at its next "
 				"start");
@@ -384,6 +396,56 @@ int cmd_delete(struct cli *cli, int argc, char **argv)
 	json_t *op = NULL;
 	code = cli_call_op(cli, "DELETE", path, NULL, &op);
 	return report(cli, code, op, "deleted", argv[0]);
+}
+
+int cmd_suspend(struct cli *cli, int argc, char **argv)
+{
+	const char *mode = NULL, *reason = NULL;
+	const struct cli_opt opts[] = {
+		{"mode", 'm', 's', &mode},
+		{"reason", 'r', 's', &reason},
+		{NULL, 0, 0, NULL},
+	};
+	int code, n = cli_parse(cli, argc, argv, opts, 1, 1, &code);
+	if (n < 0)
+		return code;
+	_cleanup_free_ char *path = cli_instance_path(cli, argv[0], "/suspend");
+	_cleanup_json_ json_t *body = json_object();
+	if (!path || cli_put(body, "mode", mode, "--mode") < 0 ||
+	    cli_put(body, "reason", reason, "--reason") < 0)
+		return CLI_USAGE;
+	json_t *op = NULL;
+	code = cli_call_op(cli, "POST", path, body, &op);
+	return report(cli, code, op, "suspended", argv[0]);
+}
+
+int cmd_resume(struct cli *cli, int argc, char **argv)
+{
+	int code, n = cli_parse(cli, argc, argv, NULL, 1, 1, &code);
+	if (n < 0)
+		return code;
+	_cleanup_free_ char *path = cli_instance_path(cli, argv[0], "/resume");
+	json_t *op = NULL;
+	if (!path)
+		return CLI_USAGE;
+	code = cli_call_op(cli, "POST", path, NULL, &op);
+	return report(cli, code, op, "resumed", argv[0]);
+}
+
+int cmd_protect(struct cli *cli, int argc, char **argv)
+{
+	bool off = false;
+	const struct cli_opt opts[] = {{"off", 0, 'b', &off}, {NULL, 0, 0, NULL}};
+	int code, n = cli_parse(cli, argc, argv, opts, 1, 1, &code);
+	if (n < 0)
+		return code;
+	_cleanup_free_ char *path = cli_instance_path(cli, argv[0], "/protect");
+	_cleanup_json_ json_t *body = json_pack("{s:b}", "protected", !off);
+	json_t *op = NULL;
+	if (!path)
+		return CLI_USAGE;
+	code = cli_call_op(cli, "POST", path, body, &op);
+	return report(cli, code, op, off ? "not protected any more" : "protected", argv[0]);
 }
 
 int cmd_wait(struct cli *cli, int argc, char **argv)

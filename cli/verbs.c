@@ -27,8 +27,22 @@ const struct verb cli_verbs[] = {
 	 cmd_restart},
 	{"delete", "TENANT/NAME [--force] [--yes]", "delete an instance and its files",
 	 "--force    even while it runs\n--yes      do not ask", cmd_delete},
+	{"protect", "TENANT/NAME [--off]", "protect an instance against deletion",
+	 "--off    take the protection away", cmd_protect},
+	{"suspend", "TENANT/NAME [--mode freeze|stop|network] [--reason TEXT]",
+	 "keep an instance from running until it is resumed",
+	 "--mode freeze     its processes stand still where they are (default)\n"
+	 "--mode stop       it is shut down; 'vps resume' starts it again if it ran\n"
+	 "--mode network    not there yet\n"
+	 "--reason TEXT     shown to whoever tries to start it\n"
+	 "It stays suspended over restarts of vpsd and of the host. One that is suspended gets the new\n"
+	 "mode and reason. 'vps stop' and 'vps delete --force' work on it.",
+	 cmd_suspend},
+	{"resume", "TENANT/NAME", "end a suspension",
+	 "What was frozen goes on; what was stopped is started again if it is wanted running.",
+	 cmd_resume},
 	{"wait", "TENANT/NAME STATE [--timeout 60s]", "wait until an instance is in a state",
-	 "States: stopped, starting, running, ready (its boot is complete), stopping, failed.",
+	 "States: stopped, starting, running, ready (its boot is complete), stopping, failed, suspended.",
 	 cmd_wait},
 	{"exec", "TENANT/NAME [-it] [--user UID[:GID]] [--cwd DIR] [--env K=V]... -- COMMAND...",
 	 "run a command inside",
@@ -55,6 +69,10 @@ const struct verb cli_verbs[] = {
 	{"plan show", "PLAN[@VERSION]", "show a plan as JSON", NULL, cmd_plan_show},
 	{"tenant ls", "", "list tenants", NULL, cmd_tenant_ls},
 	{"tenant show", "TENANT", "show a tenant as JSON", NULL, cmd_tenant_show},
+	{"host lock", "[--reason TEXT]", "let nobody create instances on this host",
+	 "Those that are there are not touched: they start, stop and change as before.",
+	 cmd_host_lock},
+	{"host unlock", "", "let instances be created again", NULL, cmd_host_unlock},
 	{"host", "", "show this host: capacity, and what it can enforce", NULL, cmd_host},
 	{"op ls", "", "list operations", NULL, cmd_op_ls},
 	{"help", "[VERB]", "show help", NULL, cmd_help},

@@ -65,6 +65,8 @@ int api_args(struct request *rq, const struct api_arg *args, size_t n, struct er
  */
 
 int api_host_get(struct request *rq, struct err *err);
+int api_host_lock(struct request *rq, struct err *err);
+int api_host_unlock(struct request *rq, struct err *err);
 int api_operations_list(struct request *rq, struct err *err);
 int api_operation_get(struct request *rq, struct err *err);
 
@@ -75,6 +77,9 @@ int api_instance_delete(struct request *rq, struct err *err);
 int api_instance_start(struct request *rq, struct err *err);
 int api_instance_stop(struct request *rq, struct err *err);
 int api_instance_restart(struct request *rq, struct err *err);
+int api_instance_suspend(struct request *rq, struct err *err);
+int api_instance_resume(struct request *rq, struct err *err);
+int api_instance_protect(struct request *rq, struct err *err);
 int api_instance_wait(struct request *rq, struct err *err);
 int api_instance_log(struct request *rq, struct err *err);
 int api_instance_exec(struct request *rq, struct err *err);

@@ -84,6 +84,14 @@ static json_t *sysctls_json(void)
 	return a;
 }
 
+static json_t *lock_json(const struct inst_manager *m)
+{
+	const struct inst_lock *l = inst_host_lock(m);
+	if (!l->is_locked)
+		return json_null();
+	return json_pack("{s:o, s:s}", "since", api_time(l->since), "reason", l->reason);
+}
+
 int api_host_get(struct request *rq, struct err *err)
 {
 	struct api *api = api_of(rq);
@@ -98,7 +106,7 @@ int api_host_get(struct request *rq, struct err *err)
 		(void)json_array_append_new(tolerated,
 					    json_string(h->tolerate_unsupported.items[i]));
 	json_t *o = json_pack(
-		"{s:s, s:s, s:s, s:o, s:b, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "version",
+		"{s:s, s:s, s:s, s:o, s:b, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
 		VPS_VERSION, "kernel", u.release, "boot_id", boot, "started",
 		api_time(api->started), "ready", (int)inst_is_ready(api->manager), "keeper_pid",
 		inst_keeper_pid(api->manager) ? json_integer(inst_keeper_pid(api->manager))
@@ -106,9 +114,68 @@ int api_host_get(struct request *rq, struct err *err)
 		"state", h->state, "pool", h->pool, "cgroups",
 		cgroups_json(inst_cgroups(api->manager)), "capacity", capacity_json(api->manager),
 		"support", support_json(api->manager), "tolerate_unsupported", tolerated, "sysctls",
-		sysctls_json());
+		sysctls_json(), "lock", lock_json(api->manager));
 	request_json(rq, 200, o);
 	return 0;
+}
+
+/* --- the lock ------------------------------------------------------------------------------ */
+
+struct lock_waiter {
+	struct request *rq; /* NULL: the client has gone */
+	bool is_done;
+};
+
+static void lock_waiter_release(struct request *rq, void *data)
+{
+	(void)rq;
+	struct lock_waiter *w = data;
+	if (w->is_done)
+		free(w);
+	else
+		w->rq = NULL;
+}
+
+static void on_lock_written(void *arg, const struct err *err)
+{
+	struct lock_waiter *w = arg;
+	struct request *rq = w->rq;
+	w->is_done = true;
+	if (!rq)
+		free(w);
+	else if (err)
+		request_error(rq, err);
+	else
+		request_json(rq, 200, json_pack("{s:o}", "lock", lock_json(api_of(rq)->manager)));
+}
+
+static int change_lock(struct request *rq, bool is_locked, const char *reason, struct err *err)
+{
+	struct inst_manager *m = api_of(rq)->manager;
+	struct lock_waiter *w = calloc(1, sizeof(*w));
+	if (!w)
+		return err_set(err, ENOMEM, "no memory for the request");
+	w->rq = rq;
+	request_set_data(rq, w, lock_waiter_release);
+	request_defer(rq);
+	int r = is_locked ? inst_lock_host(m, reason, on_lock_written, w, err)
+			  : inst_unlock_host(m, on_lock_written, w, err);
+	if (r < 0)
+		w->is_done = true;
+	return r;
+}
+
+int api_host_lock(struct request *rq, struct err *err)
+{
+	const char *reason = NULL;
+	const struct api_arg args[] = {{"reason", 's', false, &reason}};
+	int r = API_ARGS(rq, args, err);
+	return r < 0 ? r : change_lock(rq, true, reason, err);
+}
+
+int api_host_unlock(struct request *rq, struct err *err)
+{
+	return change_lock(rq, false, NULL, err);
 }
 
 int api_operations_list(struct request *rq, struct err *err)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Instances: reading, creating, starting, stopping, deleting, waiting. */
+/* Instances: reading, creating, starting, stopping, suspending, deleting, waiting. */
 #include "runtime/daemon/api.h"
 
 #include <stdlib.h>
@@ -125,6 +125,52 @@ int api_instance_restart(struct request *rq, struct err *err)
 	return stop_like(rq, inst_restart, err);
 }
 
+int api_instance_suspend(struct request *rq, struct err *err)
+{
+	struct inst *i = NULL;
+	struct op *op = NULL;
+	const char *name = "freeze", *reason = NULL;
+	const struct api_arg args[] = {
+		{"mode", 's', false, &name},
+		{"reason", 's', false, &reason},
+	};
+	int mode = 0, r = API_ARGS(rq, args, err);
+	if (r == 0)
+		mode = inst_suspend_from_name(name);
+	if (mode < 0)
+		return err_set(err, EINVAL,
+			       "\"%.40s\" is not a mode; write one of freeze, stop, network", name);
+	if (r == 0)
+		r = api_find_instance(rq, &i, err);
+	if (r == 0)
+		r = inst_suspend(i, (enum inst_suspend)mode, reason, &op, err);
+	return r < 0 ? r : api_answer_op(rq, op, err);
+}
+
+int api_instance_resume(struct request *rq, struct err *err)
+{
+	struct inst *i = NULL;
+	struct op *op = NULL;
+	int r = api_find_instance(rq, &i, err);
+	if (r == 0)
+		r = inst_resume(i, &op, err);
+	return r < 0 ? r : api_answer_op(rq, op, err);
+}
+
+int api_instance_protect(struct request *rq, struct err *err)
+{
+	struct inst *i = NULL;
+	struct op *op = NULL;
+	bool protected = true;
+	const struct api_arg args[] = {{"protected", 'b', false, &protected}};
+	int r = API_ARGS(rq, args, err);
+	if (r == 0)
+		r = api_find_instance(rq, &i, err);
+	if (r == 0)
+		r = inst_protect(i, protected, &op, err);
+	return r < 0 ? r : api_answer_op(rq, op, err);
+}
+
 /* --- waiting for a state ------------------------------------------------------------------- */
 
 struct waiter {
@@ -188,7 +234,7 @@ int api_instance_wait(struct request *rq, struct err *err)
 	if (state < 0)
 		return err_set(err, EINVAL,
 			       "\"%.40s\" is not a state; write one of stopped, starting, running, "
-			       "ready, stopping, failed",
+			       "ready, stopping, failed, suspended",
 			       name ? name : "");
 	struct waiter *w = calloc(1, sizeof(*w));
 	if (!w)

@@ -139,6 +139,14 @@ static json_t *cpus_json(const struct inst *i)
 	return json_string(text);
 }
 
+static json_t *suspension_json(const struct inst_suspension *s)
+{
+	if (!s->mode)
+		return json_null();
+	return json_pack("{s:s, s:s, s:o}", "mode", inst_suspend_name(s->mode), "reason", s->reason,
+			 "since", api_time(s->since));
+}
+
 json_t *api_instance(struct inst *i, bool whole)
 {
 	char plan[SPEC_NAME_TEXT + 24];
@@ -158,7 +166,8 @@ json_t *api_instance(struct inst *i, bool whole)
 		labels, "protected", (int)i->spec.protected, "autostart", "enabled",
 		(int)i->spec.autostart.enabled, "priority", (json_int_t)i->spec.autostart.priority);
 	json_t *more = json_pack(
-		"{s:o, s:o, s:I, s:o, s:{s:I, s:I}, s:s, s:o, s:b, s:o, s:o}", "created",
+		"{s:o, s:o, s:o, s:I, s:o, s:{s:I, s:I}, s:s, s:o, s:b, s:o, s:o}", "suspended",
+		suspension_json(&i->suspension), "created",
 		api_time(i->created), "started", api_time(i->started), "boot", (json_int_t)i->boot,
 		"pid", i->pid ? json_integer(i->pid) : json_null(), "ids", "base",
 		(json_int_t)i->base, "count", (json_int_t)SPEC_IDMAP_RANGE, "last_exit",

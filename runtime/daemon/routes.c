@@ -13,6 +13,8 @@
 
 const struct route api_routes[] = {
 	ROUTE("GET", "/v1/host", api_host_get),
+	ROUTE("POST", "/v1/host/lock", api_host_lock),
+	ROUTE("POST", "/v1/host/unlock", api_host_unlock),
 	ROUTE("GET", "/v1/operations", api_operations_list),
 	ROUTE("GET", "/v1/operations/{id}", api_operation_get),
 
@@ -23,6 +25,9 @@ const struct route api_routes[] = {
 	ROUTE("POST", "/v1/instances/{tenant}/{name}/start", api_instance_start),
 	ROUTE("POST", "/v1/instances/{tenant}/{name}/stop", api_instance_stop),
 	ROUTE("POST", "/v1/instances/{tenant}/{name}/restart", api_instance_restart),
+	ROUTE("POST", "/v1/instances/{tenant}/{name}/suspend", api_instance_suspend),
+	ROUTE("POST", "/v1/instances/{tenant}/{name}/resume", api_instance_resume),
+	ROUTE("POST", "/v1/instances/{tenant}/{name}/protect", api_instance_protect),
 	ROUTE("GET", "/v1/instances/{tenant}/{name}/wait", api_instance_wait),
 	ROUTE("GET", "/v1/instances/{tenant}/{name}/log", api_instance_log),
 	ROUTE_SESSION("/v1/instances/{tenant}/{name}/exec", api_instance_exec),

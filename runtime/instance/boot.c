@@ -416,7 +416,8 @@ void inst_is_running(struct inst *i, uint64_t boot, pid_t pid, uint64_t start, i
 
 void inst_said_ready(struct inst *i)
 {
-	if (i->state != INST_RUNNING)
+	if (!inst_is_up(i) || i->p->has_said_ready ||
+	    (i->state != INST_RUNNING && i->state != INST_SUSPENDED))
 		return;
 	i->p->has_said_ready = true;
 	write_state(i);
@@ -517,6 +518,8 @@ static int check_start(const struct inst *i, enum policy_verb verb, struct err *
 		return r;
 	if (i->phase != INST_PHASE_PRESENT)
 		return err_set(err, EBUSY, "'%s' is being deleted", i->full_name);
+	if (i->suspension.mode)
+		return inst_refuse_suspended(i, verb, err);
 	if (why)
 		return err_set(err, EBUSY, "cannot %s '%s': %s", policy_verb_name(verb),
 			       i->full_name, why);
@@ -559,7 +562,7 @@ void inst_start_own(struct inst *i)
 
 	i->retry_at = 0;
 	if (i->phase != INST_PHASE_PRESENT || i->desired != INST_WANT_RUNNING || inst_is_up(i) ||
-	    i->state == INST_STARTING || i->p->is_failed)
+	    i->state == INST_STARTING || i->p->is_failed || i->suspension.mode)
 		goto out;
 	/* Without a keeper the recovery that follows its return starts what is missing. */
 	if (!i->manager->keeper.is_speaking)

@@ -278,6 +278,8 @@ int inst_create(struct inst_manager *m, const struct inst_create *req, struct op
 	struct inst *i;
 	int r = inst_check_ready(m, err);
 
+	if (r >= 0)
+		r = inst_check_lock(m, err);
 	if (r < 0)
 		return r;
 	i = inst_new(m);

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/num.h"
 #include "base/str.h"
 #include "runtime/instance/private.h"
 
@@ -91,12 +92,15 @@ void db_put_inst(struct store_txn *t, const struct inst *i)
 		      "UPDATE instances SET phase = ?, desired = ?, plan = ?, plan_version = ?, "
 		      "doc = ?, file_fields = ?, boot = ?, exit_boot = ?, last_exit = ?, "
 		      "failures = ?, failed = ?, error = ?, hostname_done = ?, "
-		      "restart_needed = ? WHERE id = ?",
-		      "iisisiiiiiissis", (int64_t)i->phase, (int64_t)i->desired, i->plan->spec.name,
+		      "restart_needed = ?, suspend = ?, suspend_since = ?, suspend_reason = ? "
+		      "WHERE id = ?",
+		      "iisisiiiiiissiiiss", (int64_t)i->phase, (int64_t)i->desired, i->plan->spec.name,
 		      (int64_t)i->plan->spec.version, doc, (int64_t)i->file_fields,
 		      (int64_t)i->boot, (int64_t)i->p->exit_boot, (int64_t)i->last_exit,
 		      (int64_t)i->failures, (int64_t)i->p->is_failed, i->error[0] ? i->error : NULL,
-		      i->p->hostname_done, (int64_t)i->restart_needed, i->id);
+		      i->p->hostname_done, (int64_t)i->restart_needed,
+		      (int64_t)i->suspension.mode, (int64_t)i->suspension.since,
+		      i->suspension.reason, i->id);
 }
 
 void db_drop_inst(struct store_txn *t, const struct inst *i)
@@ -138,6 +142,21 @@ void db_put_image(struct store_txn *t, const struct inst_image *img)
 void db_drop_image(struct store_txn *t, const char *name)
 {
 	store_txn_add(t, "DELETE FROM images WHERE name = ?", "s", name);
+}
+
+void db_put_lock(struct store_txn *t, const struct inst_lock *l)
+{
+	char since[NUM_TEXT];
+
+	if (!l->is_locked) {
+		store_txn_add(t, "DELETE FROM meta WHERE key IN ('lock_since', 'lock_reason')", "");
+		return;
+	}
+	(void)str_fmt(since, sizeof(since), "%" PRIu64, l->since);
+	store_txn_add(t,
+		      "INSERT INTO meta (key, value) VALUES ('lock_since', ?), ('lock_reason', ?) "
+		      "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+		      "ss", since, l->reason);
 }
 
 /* --- reading --------------------------------------------------------------------------------- */
@@ -241,8 +260,22 @@ enum inst_column {
 	COL_ERROR,
 	COL_HOSTNAME_DONE,
 	COL_RESTART_NEEDED,
+	COL_SUSPEND,
+	COL_SUSPEND_SINCE,
+	COL_SUSPEND_REASON,
 	COL_RANGE,
 };
+
+static int fill_suspension(struct inst_suspension *s, const struct store_row *r)
+{
+	int64_t mode = store_row_int(r, COL_SUSPEND);
+
+	if (mode < 0 || mode >= INST_SUSPEND_MAX)
+		return -EBADMSG;
+	s->mode = (enum inst_suspend)mode;
+	s->since = (uint64_t)store_row_int(r, COL_SUSPEND_SINCE);
+	return str_copy(s->reason, sizeof(s->reason), store_row_text(r, COL_SUSPEND_REASON));
+}
 
 static int fill_inst(struct inst *i, const struct store_row *r, struct err *err)
 {
@@ -258,7 +291,8 @@ static int fill_inst(struct inst *i, const struct store_row *r, struct err *err)
 	if (str_copy(i->id, sizeof(i->id), store_row_text(r, COL_ID)) < 0 ||
 	    str_copy(i->digest, sizeof(i->digest), store_row_text(r, COL_DIGEST)) < 0 ||
 	    str_copy(i->p->hostname_done, sizeof(i->p->hostname_done),
-		     store_row_text(r, COL_HOSTNAME_DONE)) < 0)
+		     store_row_text(r, COL_HOSTNAME_DONE)) < 0 ||
+	    fill_suspension(&i->suspension, r) < 0)
 		return err_set(err, EBADMSG, "the row of '%s' is damaged", name);
 	i->tenant = catalog_tenant_by_id(&m->catalog, store_row_text(r, COL_TENANT));
 	i->plan = catalog_plan(&m->catalog, store_row_text(r, COL_PLAN),
@@ -298,7 +332,7 @@ static void fill_numbers(struct inst *i, const struct store_row *r)
 		i->p->is_failed = false;
 		i->failures = 0;
 	}
-	i->state = i->p->is_failed ? INST_FAILED : INST_STOPPED;
+	inst_rest(i);
 }
 
 static int load_inst(void *arg, const struct store_row *r, struct err *err)
@@ -352,6 +386,19 @@ static int load_op(void *arg, const struct store_row *r, struct err *err)
 	return op_load(m->ops, &like, take_ptr(result), err);
 }
 
+static int load_lock(void *arg, const struct store_row *r, struct err *err)
+{
+	struct inst_lock *l = arg;
+
+	l->is_locked = true;
+	(void)err;
+	if (str_eq(store_row_text(r, 0), "lock_reason"))
+		(void)str_copy(l->reason, sizeof(l->reason), store_row_text(r, 1));
+	else
+		(void)num_parse_u64(store_row_text(r, 1), 0, INT64_MAX, &l->since);
+	return 0;
+}
+
 int db_load(struct inst_manager *m, struct err *err)
 {
 	int r;
@@ -368,7 +415,7 @@ int db_load(struct inst_manager *m, struct err *err)
 			       "SELECT i.id, tenant_id, name, phase, desired, plan, plan_version, "
 			       "digest, doc, by_file, file_fields, created, boot, exit_boot, "
 			       "last_exit, failures, failed, error, hostname_done, "
-			       "restart_needed, r.idx "
+			       "restart_needed, suspend, suspend_since, suspend_reason, r.idx "
 			       "FROM instances i LEFT JOIN id_ranges r ON r.instance_id = i.id",
 			       load_inst, m, err);
 	if (r >= 0)
@@ -377,5 +424,10 @@ int db_load(struct inst_manager *m, struct err *err)
 			       "created, ended, error_code, error, hint, result FROM operations "
 			       "ORDER BY created DESC LIMIT 1000) ORDER BY created",
 			       load_op, m, err);
+	if (r >= 0)
+		r = store_load(m->store,
+			       "SELECT key, value FROM meta "
+			       "WHERE key IN ('lock_since', 'lock_reason')",
+			       load_lock, &m->lock, err);
 	return r;
 }

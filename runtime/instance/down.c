@@ -144,6 +144,9 @@ void inst_take_down(struct inst *i)
 		keeper_link_poke(m);
 	else if (i->pidfd >= 0)
 		(void)syscall(SYS_pidfd_send_signal, i->pidfd, signo, NULL, 0);
+	/* One that was suspended shuts down like any other. */
+	if (i->p->is_frozen)
+		(void)inst_thaw(i);
 	inst_timer_set(i, i->p->timeout ? i->p->timeout : m->host->stop_timeout, on_stop_timeout);
 }
 
@@ -183,6 +186,7 @@ void inst_close_guest(struct inst *i)
 	i->p->stats_at = 0;
 	i->has_limits = false;
 	i->has_device_fence = false;
+	i->p->is_frozen = false;
 	inst_sessions_done(i);
 	(void)path_remove_tree(i->manager->run_fd, i->id, NULL);
 }
@@ -336,6 +340,7 @@ void inst_exited(struct inst *i, uint64_t boot, enum keeper_exit how, uint32_t s
 		.desired = i->desired,
 		.how = how,
 		.is_asked = i->p->is_asked,
+		.is_suspended = i->suspension.mode != INST_SUSPEND_NONE,
 		.uptime = i->started && now > i->started ? now - i->started : 0,
 		.failures = i->failures,
 	});

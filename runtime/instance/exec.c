@@ -190,6 +190,8 @@ static int check_up(const struct inst *i, struct err *err)
 
 	if (r < 0)
 		return r;
+	if (i->suspension.mode)
+		return inst_refuse_suspended(i, POLICY_VERB_EXEC, err);
 	if (!inst_is_up(i) || i->p->cg.fd < 0) {
 		(void)err_set(err, EBUSY, "'%s' does not run (%s)", i->full_name,
 			      inst_state_name(i->state));

@@ -211,6 +211,7 @@ void inst_remember(struct inst *i)
 	i->p->was = (struct inst_was){.phase = i->phase,
 				      .desired = i->desired,
 				      .state = i->state,
+				      .suspension = i->suspension,
 				      .is_failed = i->p->is_failed,
 				      .restart_needed = i->restart_needed,
 				      .failures = i->failures,
@@ -228,16 +229,19 @@ void inst_restore(struct inst *i)
 	i->desired = was->desired;
 	i->failures = was->failures;
 	i->restart_needed = was->restart_needed;
+	i->suspension = was->suspension;
 	i->p->is_failed = was->is_failed;
 	i->p->after_up = NULL;
 	i->p->after_down = NULL;
 	i->p->is_asked = false;
 	i->p->force = false;
 	memcpy(i->error, was->error, sizeof(i->error));
-	if (inst_is_up(i))
+	if (inst_is_up(i)) {
+		inst_rest(i);
 		return;
+	}
 	is_wanted = i->phase == INST_PHASE_PRESENT && i->desired == INST_WANT_RUNNING &&
-		    !i->p->is_failed;
+		    !i->p->is_failed && !i->suspension.mode;
 	if (i->p->is_ending) {
 		/* It ended meanwhile, and was judged as one that is not wanted any more. */
 		i->p->verdict.action = is_wanted ? POLICY_RETRY : POLICY_STAY;

@@ -33,6 +33,7 @@ enum inst_state {
 	INST_READY, /* its init says that the boot is complete */
 	INST_STOPPING,
 	INST_FAILED, /* given up after repeated failures; a start clears it */
+	INST_SUSPENDED, /* see 'suspension'; its guest is frozen, or there is none */
 	INST_STATE_MAX,
 };
 
@@ -49,6 +50,24 @@ enum inst_phase {
 	INST_PHASE_PRESENT,
 	INST_PHASE_DELETING, /* finished at the next start of vpsd */
 	INST_PHASE_MAX,
+};
+
+/* What a suspension does to the guest. Numbers stand in the database: append only. */
+enum inst_suspend {
+	INST_SUSPEND_NONE,
+	INST_SUSPEND_FREEZE,  /* its processes stand still */
+	INST_SUSPEND_STOP,    /* it is shut down in order */
+	INST_SUSPEND_NETWORK, /* it is cut off: not there yet */
+	INST_SUSPEND_MAX,
+};
+
+#define INST_REASON_TEXT 256
+
+/* While it is in force nothing starts the instance. */
+struct inst_suspension {
+	enum inst_suspend mode; /* INST_SUSPEND_NONE: not suspended, the rest means nothing */
+	uint64_t since;		/* seconds since the epoch: of the first, when the mode changed */
+	char reason[INST_REASON_TEXT]; /* for people; "" = none was given */
 };
 
 /* Fields of an instance that a document and the API can write; bit numbers stand in the database:
@@ -88,6 +107,7 @@ struct inst {
 	enum inst_phase phase;
 	enum inst_desired desired;
 	enum inst_state state;
+	struct inst_suspension suspension;
 	struct op *op; /* the pending operation, NULL = none */
 
 	uint64_t boot;	  /* number of the last start, 0 = never */
@@ -114,6 +134,10 @@ const char *inst_state_name(enum inst_state state);
 /* Negative: no such state. */
 int inst_state_from_name(const char *name);
 const char *inst_desired_name(enum inst_desired desired);
+/* "freeze", ...; NULL for INST_SUSPEND_NONE and out of range. */
+const char *inst_suspend_name(enum inst_suspend mode);
+/* Negative: no such mode. */
+int inst_suspend_from_name(const char *name);
 /* "none", "reboot", "poweroff", "killed", "code", "unknown". */
 const char *inst_exit_name(enum keeper_exit how);
 /* True while a guest lives: running, ready or stopping. */

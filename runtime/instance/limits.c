@@ -228,3 +228,23 @@ int inst_change(struct inst *i, const struct spec_instance *spec, uint32_t file_
 	}
 	return 0;
 }
+
+int inst_protect(struct inst *i, bool protected, struct op **ret, struct err *err)
+{
+	_cleanup_spec_instance_ struct spec_instance spec = {0};
+	/* Written out, so that a document that says otherwise is shown as drift. */
+	_cleanup_json_ json_t *doc = json_rows_encode(&spec_instance_table, &i->spec, 0);
+	_cleanup_problems_ struct problems *problems = problems_new();
+	const struct json_where w = {.file = "", .path = "", .problems = problems};
+	int r;
+
+	if (!doc || !problems ||
+	    json_object_set_new(doc, "protected", json_boolean(protected)) < 0)
+		return err_set(err, ENOMEM, "cannot change '%s': out of memory", i->full_name);
+	r = spec_instance_from_json(&spec, doc, &w);
+	if (r == -EINVAL)
+		return problems_to_err(problems, err);
+	if (r < 0)
+		return err_set_errno(err, -r, "cannot change '%s'", i->full_name);
+	return inst_change(i, &spec, i->file_fields & ~(1u << INST_FIELD_PROTECTED), ret, err);
+}

@@ -16,6 +16,8 @@
 #include "runtime/instance/private.h"
 
 #define BOOT_ID_FILE "boot-id"
+/* A guest that waits for a slow disk stands still when that has answered. */
+#define FREEZE_LIMIT (10 * USEC_PER_SEC)
 
 /* --- small questions ------------------------------------------------------------------------- */
 
@@ -277,6 +279,7 @@ int inst_manager_new(const struct inst_config *c, struct inst_manager **ret, str
 	for (size_t i = 0; i < DEVICE_SETS; i++)
 		m->devices[i] = -1;
 	m->machine.spec = c->host;
+	m->freeze_limit = FREEZE_LIMIT;
 	m->ops = op_ring_new();
 	r = m->ops ? open_all(m, c, err)
 		   : err_set(err, ENOMEM, "cannot start the manager: out of memory");

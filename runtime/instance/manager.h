@@ -69,6 +69,15 @@ const struct spec_support *inst_support(const struct inst_manager *m);
 pid_t inst_keeper_pid(const struct inst_manager *m);
 bool inst_is_ready(const struct inst_manager *m);
 
+/* While a host is locked no instances are created on it; those that are there are not touched. */
+struct inst_lock {
+	bool is_locked;
+	uint64_t since; /* seconds since the epoch */
+	char reason[INST_REASON_TEXT];
+};
+
+const struct inst_lock *inst_host_lock(const struct inst_manager *m);
+
 struct inst_capacity {
 	uint64_t cores;		   /* thousandths: the host's, less the reserve */
 	uint64_t memory;	   /* bytes: the host's, less the reserve */
@@ -108,6 +117,16 @@ int inst_stop(struct inst *i, uint64_t timeout_usec, bool force, struct op **ret
 /* A stopped instance is started. */
 int inst_restart(struct inst *i, uint64_t timeout_usec, bool force, struct op **ret,
 		 struct err *err);
+/* Keeps it from running until inst_resume(), over restarts of vpsd and of the host. A guest is frozen
+ * where it is, or stopped in order; what was wanted of it is remembered. When it cannot be frozen
+ * within a few seconds the operation fails and the guest goes on. 'reason' NULL: as it was. One that
+ * is suspended gets the new mode and reason. -EOPNOTSUPP: a mode that is not there yet. */
+int inst_suspend(struct inst *i, enum inst_suspend mode, const char *reason, struct op **ret,
+		 struct err *err);
+/* The end of it: a frozen guest goes on, one that is wanted running and is not is started. */
+int inst_resume(struct inst *i, struct op **ret, struct err *err);
+/* Sets or clears spec.protected, as the API's own field. */
+int inst_protect(struct inst *i, bool protected, struct op **ret, struct err *err);
 /* Refused with -EPERM when protected, with -EBUSY when it runs and not 'force'. */
 int inst_delete(struct inst *i, bool force, struct op **ret, struct err *err);
 /* Changes the wanted fields to those of 'spec' (name and image must be the same): live where the
@@ -141,11 +160,17 @@ int inst_console(struct inst *i, bool readonly, int client, const void *early, s
  * -EINVAL: names are not resolved, as neither the host's nor the guest's files decide here. */
 int inst_user_parse(const char *text, uint32_t *ret_uid, uint32_t *ret_gid, struct err *err);
 
+/* Locks the host (reason NULL = none, again = a new reason) or unlocks it; 'done' is called when that
+ * is committed (or could not be). */
+typedef void (*inst_done_fn)(void *arg, const struct err *err);
+int inst_lock_host(struct inst_manager *m, const char *reason, inst_done_fn done, void *arg,
+		   struct err *err);
+int inst_unlock_host(struct inst_manager *m, inst_done_fn done, void *arg, struct err *err);
+
 /* --- catalogue ----------------------------------------------------------------------------- */
 
 /* Adds a plan; the same content again is success, another one -EEXIST. 'spec' is copied; 'done' is
  * called when it is committed (or could not be). */
-typedef void (*inst_done_fn)(void *arg, const struct err *err);
 int inst_plan_add(struct inst_manager *m, const struct spec_plan *spec, inst_done_fn done,
 		  void *arg, struct err *err);
 

@@ -43,7 +43,7 @@ static struct policy_verdict after_reboot(const struct policy_end *end)
 	return v;
 }
 
-struct policy_verdict policy_decide(const struct policy_end *end)
+static struct policy_verdict decide(const struct policy_end *end)
 {
 	struct policy_verdict v = {.action = POLICY_STAY, .desired = end->desired};
 
@@ -69,6 +69,19 @@ struct policy_verdict policy_decide(const struct policy_end *end)
 	return count_failure(end);
 }
 
+struct policy_verdict policy_decide(const struct policy_end *end)
+{
+	struct policy_verdict v = decide(end);
+
+	/* What it would do is done when it is resumed. */
+	if (end->is_suspended) {
+		v.action = POLICY_STAY;
+		v.delay = 0;
+		v.failures = end->failures;
+	}
+	return v;
+}
+
 const char *policy_verb_name(enum policy_verb verb)
 {
 	static const char *const names[] = {
@@ -76,6 +89,7 @@ const char *policy_verb_name(enum policy_verb verb)
 		[POLICY_VERB_FORCE_STOP] = "stop", [POLICY_VERB_RESTART] = "restart",
 		[POLICY_VERB_DELETE] = "delete",   [POLICY_VERB_FORCE_DELETE] = "delete",
 		[POLICY_VERB_CHANGE] = "change",   [POLICY_VERB_EXEC] = "enter",
+		[POLICY_VERB_SUSPEND] = "suspend", [POLICY_VERB_RESUME] = "resume",
 	};
 	_Static_assert(sizeof(names) / sizeof(names[0]) == POLICY_VERB_MAX, "one name a verb");
 
@@ -84,10 +98,14 @@ const char *policy_verb_name(enum policy_verb verb)
 
 #define STARTING "it is starting"
 #define STOPPING "it is stopping"
+#define RUNS "it runs already"
+#define DOWN "it does not run"
+#define FREE "it is not suspended"
+#define SUSPENDED "it is suspended"
 
 static const char *const refusals[INST_STATE_MAX][POLICY_VERB_MAX] = {
-	[INST_STOPPED] = {[POLICY_VERB_EXEC] = "it does not run"},
-	[INST_FAILED] = {[POLICY_VERB_EXEC] = "it does not run"},
+	[INST_STOPPED] = {[POLICY_VERB_EXEC] = DOWN, [POLICY_VERB_RESUME] = FREE},
+	[INST_FAILED] = {[POLICY_VERB_EXEC] = DOWN, [POLICY_VERB_RESUME] = FREE},
 	[INST_STARTING] = {[POLICY_VERB_START] = STARTING,
 			   [POLICY_VERB_STOP] = STARTING,
 			   [POLICY_VERB_FORCE_STOP] = STARTING,
@@ -95,14 +113,24 @@ static const char *const refusals[INST_STATE_MAX][POLICY_VERB_MAX] = {
 			   [POLICY_VERB_DELETE] = STARTING,
 			   [POLICY_VERB_FORCE_DELETE] = STARTING,
 			   [POLICY_VERB_CHANGE] = STARTING,
-			   [POLICY_VERB_EXEC] = STARTING},
-	[INST_RUNNING] =
-		{[POLICY_VERB_START] = "it runs already", [POLICY_VERB_DELETE] = "it runs"},
-	[INST_READY] = {[POLICY_VERB_START] = "it runs already", [POLICY_VERB_DELETE] = "it runs"},
+			   [POLICY_VERB_EXEC] = STARTING,
+			   [POLICY_VERB_SUSPEND] = STARTING,
+			   [POLICY_VERB_RESUME] = STARTING},
+	[INST_RUNNING] = {[POLICY_VERB_START] = RUNS,
+			  [POLICY_VERB_DELETE] = "it runs",
+			  [POLICY_VERB_RESUME] = FREE},
+	[INST_READY] = {[POLICY_VERB_START] = RUNS,
+			[POLICY_VERB_DELETE] = "it runs",
+			[POLICY_VERB_RESUME] = FREE},
 	[INST_STOPPING] = {[POLICY_VERB_START] = STOPPING,
 			   [POLICY_VERB_RESTART] = STOPPING,
 			   [POLICY_VERB_DELETE] = STOPPING,
-			   [POLICY_VERB_CHANGE] = STOPPING},
+			   [POLICY_VERB_CHANGE] = STOPPING,
+			   [POLICY_VERB_SUSPEND] = STOPPING,
+			   [POLICY_VERB_RESUME] = STOPPING},
+	[INST_SUSPENDED] = {[POLICY_VERB_START] = SUSPENDED,
+			    [POLICY_VERB_RESTART] = SUSPENDED,
+			    [POLICY_VERB_EXEC] = SUSPENDED},
 };
 
 const char *policy_refuses(enum inst_state state, enum policy_verb verb)

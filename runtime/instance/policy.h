@@ -26,6 +26,7 @@ struct policy_end {
 	bool is_asked;	      /* a stop, restart or delete of ours ended it */
 	uint64_t uptime;      /* seconds */
 	uint32_t failures;    /* quick ends in a row before this one */
+	bool is_suspended;    /* nothing starts it */
 };
 
 struct policy_verdict {
@@ -49,6 +50,8 @@ enum policy_verb {
 	POLICY_VERB_FORCE_DELETE,
 	POLICY_VERB_CHANGE,
 	POLICY_VERB_EXEC,
+	POLICY_VERB_SUSPEND,
+	POLICY_VERB_RESUME,
 	POLICY_VERB_MAX,
 };
 

@@ -42,6 +42,7 @@ struct inst_was {
 	enum inst_phase phase;
 	enum inst_desired desired;
 	enum inst_state state;
+	struct inst_suspension suspension;
 	bool is_failed, restart_needed;
 	uint32_t failures;
 	uint64_t retry_at;
@@ -66,7 +67,9 @@ struct inst_private {
 	sd_event_source *timer;
 	void (*on_timer)(struct inst *i);
 	uint64_t cleanup_delay, cleanup_until; /* usec */
+	uint64_t freeze_delay, freeze_until;   /* usec */
 
+	bool is_frozen; /* its cgroup was told to be */
 	bool is_asked;	/* the end of this boot was asked for */
 	bool is_ending; /* from the end of the guest until it is cleaned up and recorded */
 	bool has_said_ready;
@@ -159,6 +162,8 @@ struct inst_manager {
 	struct stray *strays;
 	sd_event_source *stray_timer;
 	uint64_t stray_delay, stray_until; /* usec */
+	struct inst_lock lock;
+	uint64_t freeze_limit; /* usec */
 	bool is_ready, is_closing;
 	void (*ready)(void *arg, const struct err *err);
 	void *ready_arg;
@@ -188,8 +193,12 @@ struct admission_load inst_tenant_load(const struct inst_manager *m, const struc
 /* Changes the state: waiters, hook, log. */
 void inst_set_state(struct inst *i, enum inst_state state);
 void inst_event(struct inst *i, const char *what);
+/* The state of one that nothing is being done with, by what is there. */
+void inst_rest(struct inst *i);
 /* -EAGAIN while the manager or its keeper is not ready; -EBUSY while an operation is pending. */
 int inst_check_ready(const struct inst_manager *m, struct err *err);
+/* -EPERM: the host is locked, nothing is created. */
+int inst_check_lock(const struct inst_manager *m, struct err *err);
 int inst_check_idle(const struct inst *i, enum policy_verb verb, struct err *err);
 void inst_timer_set(struct inst *i, uint64_t usec, void (*fn)(struct inst *i));
 void inst_timer_clear(struct inst *i);
@@ -211,6 +220,7 @@ void db_add_plan(struct store_txn *t, const struct inst_plan *p);
 void db_put_tenant(struct store_txn *t, const struct inst_tenant *tn);
 void db_put_image(struct store_txn *t, const struct inst_image *img);
 void db_drop_image(struct store_txn *t, const char *name);
+void db_put_lock(struct store_txn *t, const struct inst_lock *l);
 
 /* --- flow.c: operations and their transactions --------------------------------------------- */
 
@@ -234,6 +244,27 @@ void inst_remember(struct inst *i);
 void inst_restore(struct inst *i);
 /* Judges an end that came while an operation was being written. */
 void inst_replay_exit(struct inst *i);
+
+/* --- stop.c, suspend.c --------------------------------------------------------------------- */
+
+/* Whether the verb may begin: the manager is ready, nothing is under way, the state allows it. */
+int inst_check_verb(const struct inst *i, enum policy_verb verb, struct err *err);
+/* Writes the operation, then takes the guest down as after_down has it. inst_remember() was called
+ * before; what was changed is put back when it cannot be written. */
+int inst_begin_down(struct inst *i, enum op_kind kind, uint64_t timeout_usec, bool force,
+		    void (*after_down)(struct inst *i), struct op **ret, struct err *err);
+/* after_down of what is done then. */
+void inst_down_done(struct inst *i);
+/* The refusal of what a suspended one may not do: why, and the way out. */
+int inst_refuse_suspended(const struct inst *i, enum policy_verb verb, struct err *err);
+/* Brings the cgroup of a guest that was found running into line with the database. */
+void inst_freeze_as_wanted(struct inst *i);
+/* Goes on with the suspension of an earlier vpsd: waits until all stands still. */
+void inst_suspend_again(struct inst *i);
+/* Thaws; false after having logged why not. */
+bool inst_thaw(struct inst *i);
+/* -EINVAL: too long, or no line of text. NULL is fine. */
+int inst_check_reason(const char *reason, struct err *err);
 
 /* --- boot.c, down.c ------------------------------------------------------------------------ */
 

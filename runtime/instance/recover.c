@@ -247,6 +247,7 @@ static void take_cgroup(struct inst *i)
 	else
 		i->has_limits = true;
 	take_fence(i);
+	inst_freeze_as_wanted(i);
 }
 
 /* A keeper that adopted a guest did not hear what it said before. */
@@ -460,7 +461,7 @@ static void act_start(struct inst *i)
 	    (i->op && !i->p->has_loaded_op))
 		return;
 	i->p->is_claimed = i->op && (i->op->kind == OP_CREATE || i->op->kind == OP_START ||
-				     i->op->kind == OP_RESTART);
+				     i->op->kind == OP_RESTART || i->op->kind == OP_RESUME);
 	inst_queue_start(i);
 }
 
@@ -532,6 +533,32 @@ static void act(struct inst_manager *m, const struct recover_action *a)
 	}
 }
 
+/* Whether the operation of an earlier vpsd has reached what it was for. */
+static bool is_operation_done(const struct inst *i)
+{
+	switch (i->op->kind) {
+	case OP_CHANGE:
+	case OP_RESUME:
+		return true;
+	case OP_SUSPEND:
+		return i->suspension.mode != INST_SUSPEND_NONE;
+	case OP_STOP:
+		return !inst_is_up(i);
+	case OP_DELETE:
+		return false;
+	case OP_CREATE:
+	case OP_START:
+	case OP_RESTART:
+	case OP_APPLY:
+	case OP_IMAGE_IMPORT:
+	case OP_IMAGE_BUILD:
+	case OP_IMAGE_DELETE:
+	case OP_KIND_MAX:
+		break;
+	}
+	return inst_is_up(i);
+}
+
 /* Operations of an earlier vpsd that nothing above goes on with. */
 static void settle_operation(struct inst *i)
 {
@@ -541,9 +568,12 @@ static void settle_operation(struct inst *i)
 	if (!i->op || !i->p->has_loaded_op || i->p->is_claimed || i->p->after_down ||
 	    i->p->after_clean)
 		return;
-	is_done = i->op->kind == OP_CHANGE ||
-		  (i->op->kind == OP_STOP ? !inst_is_up(i)
-					  : i->op->kind != OP_DELETE && inst_is_up(i));
+	if (i->op->kind == OP_SUSPEND && i->p->is_frozen) {
+		i->p->has_loaded_op = false;
+		inst_suspend_again(i);
+		return;
+	}
+	is_done = is_operation_done(i);
 	i->p->has_loaded_op = false;
 	if (!is_done)
 		interrupted(&err);
@@ -614,6 +644,7 @@ static void fill_input(const struct inst_manager *m, const struct recover_collec
 						   .desired = x->desired,
 						   .is_failed = x->p->is_failed,
 						   .is_restarting = x->p->is_restarting,
+						   .suspend = x->suspension.mode,
 						   .autostart = x->spec.autostart.enabled,
 						   .priority = x->spec.autostart.priority,
 						   .boot = x->boot,

@@ -18,6 +18,7 @@ struct recover_row {
 	enum inst_desired desired;
 	bool is_failed;	    /* given up: not started */
 	bool is_restarting; /* a restart was interrupted */
+	enum inst_suspend suspend;
 	bool autostart;
 	uint64_t priority; /* lower starts earlier */
 	uint64_t boot, exit_boot;

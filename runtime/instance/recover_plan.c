@@ -84,7 +84,7 @@ static void plan_alive(struct plan *p, const struct recover_row *row, enum recov
 	add(p, kind, row->id, index);
 	if (row->is_restarting)
 		add(p, RECOVER_RESTART, row->id, NONE);
-	else if (row->desired == INST_WANT_STOPPED)
+	else if (row->desired == INST_WANT_STOPPED || row->suspend == INST_SUSPEND_STOP)
 		add(p, RECOVER_STOP, row->id, NONE);
 }
 
@@ -104,6 +104,8 @@ static void plan_gone(struct plan *p, const struct recover_row *row)
 		add(p, RECOVER_WANT_STOPPED, row->id, NONE);
 		return;
 	}
+	if (row->suspend)
+		return;
 	add(p, RECOVER_START, row->id, NONE);
 	p->actions[p->n - 1].priority = row->priority;
 }

@@ -27,6 +27,7 @@ uint64_t now_seconds(void)
 static const char *const state_names[] = {
 	[INST_STOPPED] = "stopped", [INST_STARTING] = "starting", [INST_RUNNING] = "running",
 	[INST_READY] = "ready",	    [INST_STOPPING] = "stopping", [INST_FAILED] = "failed",
+	[INST_SUSPENDED] = "suspended",
 };
 _Static_assert(sizeof(state_names) / sizeof(state_names[0]) == INST_STATE_MAX, "one name a state");
 
@@ -245,10 +246,28 @@ static bool is_reached(const struct inst *i, enum inst_state state)
 	return i->state == state || (state == INST_RUNNING && i->state == INST_READY);
 }
 
+/* A suspended one that nothing is being done with is that, whatever else became of it. */
+static enum inst_state as_suspended(const struct inst *i, enum inst_state state)
+{
+	if (!i->suspension.mode || i->phase != INST_PHASE_PRESENT || state == INST_STARTING ||
+	    state == INST_STOPPING)
+		return state;
+	return INST_SUSPENDED;
+}
+
+void inst_rest(struct inst *i)
+{
+	if (inst_is_up(i))
+		inst_set_state(i, i->p->has_said_ready ? INST_READY : INST_RUNNING);
+	else
+		inst_set_state(i, i->p->is_failed ? INST_FAILED : INST_STOPPED);
+}
+
 void inst_set_state(struct inst *i, enum inst_state state)
 {
 	struct inst_wait *w;
 
+	state = as_suspended(i, state);
 	if (i->state == state)
 		return;
 	log_debug("%s: %s -> %s", i->full_name, inst_state_name(i->state), inst_state_name(state));

@@ -7,7 +7,7 @@
 
 #define REMOVE_LIMIT (3600 * USEC_PER_SEC)
 
-static int check(const struct inst *i, enum policy_verb verb, struct err *err)
+int inst_check_verb(const struct inst *i, enum policy_verb verb, struct err *err)
 {
 	const char *why = policy_refuses(i->state, verb);
 	int r = inst_check_ready(i->manager, err);
@@ -23,6 +23,10 @@ static int check(const struct inst *i, enum policy_verb verb, struct err *err)
 	if (i->phase == INST_PHASE_DELETING && verb != POLICY_VERB_DELETE &&
 	    verb != POLICY_VERB_FORCE_DELETE)
 		return err_set(err, EBUSY, "'%s' is being deleted", i->full_name);
+	if (why && i->state == INST_SUSPENDED)
+		return inst_refuse_suspended(i, verb, err);
+	if (!why && verb == POLICY_VERB_DELETE && inst_is_up(i))
+		why = "its guest is frozen";
 	if (!why)
 		return 0;
 	(void)err_set(err, EBUSY, "cannot %s '%s': %s", policy_verb_name(verb), i->full_name, why);
@@ -33,7 +37,7 @@ static int check(const struct inst *i, enum policy_verb verb, struct err *err)
 
 /* --- stop ------------------------------------------------------------------------------------ */
 
-static void stop_done(struct inst *i)
+void inst_down_done(struct inst *i)
 {
 	inst_finish(i, NULL, NULL, NULL);
 }
@@ -81,8 +85,8 @@ static int stop_down(struct inst *i, struct op **ret, struct err *err)
 	return 0;
 }
 
-static int begin_down(struct inst *i, enum op_kind kind, uint64_t timeout_usec, bool force,
-		      void (*after_down)(struct inst *i), struct op **ret, struct err *err)
+int inst_begin_down(struct inst *i, enum op_kind kind, uint64_t timeout_usec, bool force,
+		    void (*after_down)(struct inst *i), struct op **ret, struct err *err)
 {
 	int r;
 
@@ -101,13 +105,14 @@ int inst_stop(struct inst *i, uint64_t timeout_usec, bool force, struct op **ret
 	int r;
 
 	/* Whoever loses patience need not wait for the time limit. */
-	if (force && i->op && i->op->kind == OP_STOP && i->state == INST_STOPPING) {
+	if (force && i->op && (i->op->kind == OP_STOP || i->op->kind == OP_SUSPEND) &&
+	    i->state == INST_STOPPING) {
 		i->p->force = true;
 		go_down(i);
 		*ret = i->op;
 		return 0;
 	}
-	r = check(i, force ? POLICY_VERB_FORCE_STOP : POLICY_VERB_STOP, err);
+	r = inst_check_verb(i, force ? POLICY_VERB_FORCE_STOP : POLICY_VERB_STOP, err);
 	if (r < 0)
 		return r;
 	inst_remember(i);
@@ -120,14 +125,14 @@ int inst_stop(struct inst *i, uint64_t timeout_usec, bool force, struct op **ret
 		i->p->is_failed = false;
 		i->failures = 0;
 	}
-	return begin_down(i, OP_STOP, timeout_usec, force, stop_done, ret, err);
+	return inst_begin_down(i, OP_STOP, timeout_usec, force, inst_down_done, ret, err);
 }
 
 void inst_stop_again(struct inst *i)
 {
 	i->p->has_loaded_op = false;
 	i->p->timeout = 0;
-	i->p->after_down = stop_done;
+	i->p->after_down = inst_down_done;
 	inst_take_down(i);
 }
 
@@ -150,7 +155,7 @@ static void restart_begun(struct inst *i, const struct err *err)
 int inst_restart(struct inst *i, uint64_t timeout_usec, bool force, struct op **ret,
 		 struct err *err)
 {
-	int r = check(i, POLICY_VERB_RESTART, err);
+	int r = inst_check_verb(i, POLICY_VERB_RESTART, err);
 
 	if (r < 0)
 		return r;
@@ -158,7 +163,7 @@ int inst_restart(struct inst *i, uint64_t timeout_usec, bool force, struct op **
 	i->failures = 0;
 	if (inst_is_up(i)) {
 		i->desired = INST_WANT_RUNNING;
-		return begin_down(i, OP_RESTART, timeout_usec, force, restart_up, ret, err);
+		return inst_begin_down(i, OP_RESTART, timeout_usec, force, restart_up, ret, err);
 	}
 	return inst_begin(i, OP_RESTART, restart_begun, ret, err);
 }
@@ -176,8 +181,8 @@ bool inst_resume_down(struct inst *i)
 {
 	if (!i->op || !i->p->has_loaded_op)
 		return false;
-	if (i->op->kind == OP_STOP)
-		i->p->after_down = stop_done;
+	if (i->op->kind == OP_STOP || (i->op->kind == OP_SUSPEND && i->suspension.mode))
+		i->p->after_down = inst_down_done;
 	else if (i->op->kind == OP_RESTART)
 		i->p->after_down = restart_up;
 	else
@@ -277,13 +282,13 @@ static void delete_begun(struct inst *i, const struct err *err)
 
 int inst_delete(struct inst *i, bool force, struct op **ret, struct err *err)
 {
-	int r = check(i, force ? POLICY_VERB_FORCE_DELETE : POLICY_VERB_DELETE, err);
+	int r = inst_check_verb(i, force ? POLICY_VERB_FORCE_DELETE : POLICY_VERB_DELETE, err);
 
 	if (r < 0)
 		return r;
 	if (i->spec.protected && i->phase == INST_PHASE_PRESENT) {
 		(void)err_set(err, EPERM, "'%s' is protected", i->full_name);
-		return err_hint(err, "take its protection away first (\"protected\": false)");
+		return err_hint(err, "take its protection away first: vps protect --off %s", i->full_name);
 	}
 	inst_remember(i);
 	if (!i->p->is_ending)

@@ -284,6 +284,48 @@ int cg_kill(int dirfd, struct err *err)
 	return 0;
 }
 
+static inline struct rig_cgroup *cgroup_of_fd(int fd)
+{
+	for (size_t i = 0; i < rig->n_cgroups; i++)
+		if (rig->cgroups[i].fd == fd)
+			return &rig->cgroups[i];
+	return NULL;
+}
+
+static inline int set_frozen(int dirfd, bool is_frozen, struct err *err)
+{
+	struct rig_cgroup *c = cgroup_of_fd(dirfd);
+
+	if (!c)
+		return err_set(err, ENODEV, "no such cgroup");
+	c->is_frozen = is_frozen;
+	return 0;
+}
+
+int cg_freeze(int dirfd, int timeout_ms, struct err *err)
+{
+	assert_int_equal(timeout_ms, 0);
+	rig->freezes++;
+	return set_frozen(dirfd, true, err);
+}
+
+int cg_thaw(int dirfd, int timeout_ms, struct err *err)
+{
+	assert_int_equal(timeout_ms, 0);
+	rig->thaws++;
+	return set_frozen(dirfd, false, err);
+}
+
+int cg_events_get(int dirfd, struct cg_events *ret, struct err *err)
+{
+	const struct rig_cgroup *c = cgroup_of_fd(dirfd);
+
+	if (!c)
+		return err_set(err, ENODEV, "no such cgroup");
+	*ret = (struct cg_events){.populated = true, .frozen = c->is_frozen && !rig->never_freezes};
+	return 0;
+}
+
 int cg_stats_reader_open(int dirfd, struct cg_stats_reader *ret, struct err *err)
 {
 	(void)dirfd;
@@ -303,14 +345,6 @@ int cg_stats_read(const struct cg_stats_reader *r, struct cg_stats *ret, struct 
 	(void)err;
 	*ret = (struct cg_stats){0};
 	return 0;
-}
-
-static inline struct rig_cgroup *cgroup_of_fd(int fd)
-{
-	for (size_t i = 0; i < rig->n_cgroups; i++)
-		if (rig->cgroups[i].fd == fd)
-			return &rig->cgroups[i];
-	return NULL;
 }
 
 int cg_devices_load(unsigned features, struct err *err)

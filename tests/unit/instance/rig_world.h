@@ -57,6 +57,7 @@ struct rig_cgroup {
 	int fd;
 	bool is_fenced;
 	cpu_set_t cpus;
+	bool is_frozen; /* it was told to be */
 };
 
 struct rig {
@@ -92,6 +93,10 @@ struct rig {
 	cpu_set_t dedicated, partition; /* of the root, as it was told last */
 	unsigned busy;			/* so many removals find processes */
 	int timeout_ms;			/* the longest wait that was asked for */
+	bool never_freezes;	   /* processes that do not stand still */
+	unsigned freezes, thaws;   /* writes */
+	unsigned busy;		   /* so many removals find processes */
+	int timeout_ms;		   /* the longest wait that was asked for */
 };
 
 /* What the functions below work on. */

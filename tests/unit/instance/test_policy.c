@@ -23,25 +23,29 @@ struct row {
 
 static const struct row rows[] = {
 	/* asked for, or not wanted: stays */
-	{{STOP, KEEPER_EXIT_KILLED, false, 5, 3}, {POLICY_STAY, STOP, 0, 0}},
-	{{RUN, KEEPER_EXIT_POWEROFF, true, 5, 0}, {POLICY_STAY, RUN, 0, 0}},
-	{{RUN, KEEPER_EXIT_REBOOT, true, 5, 0}, {POLICY_STAY, RUN, 0, 0}},
+	{{STOP, KEEPER_EXIT_KILLED, false, 5, 3, false}, {POLICY_STAY, STOP, 0, 0}},
+	{{RUN, KEEPER_EXIT_POWEROFF, true, 5, 0, false}, {POLICY_STAY, RUN, 0, 0}},
+	{{RUN, KEEPER_EXIT_REBOOT, true, 5, 0, false}, {POLICY_STAY, RUN, 0, 0}},
 	/* from inside */
-	{{RUN, KEEPER_EXIT_POWEROFF, false, 5, 0}, {POLICY_STAY, STOP, 0, 0}},
-	{{RUN, KEEPER_EXIT_REBOOT, false, 60, 2}, {POLICY_START, RUN, 0, 0}},
-	{{RUN, KEEPER_EXIT_REBOOT, false, 2, 0}, {POLICY_RETRY, RUN, 0, 1}},
+	{{RUN, KEEPER_EXIT_POWEROFF, false, 5, 0, false}, {POLICY_STAY, STOP, 0, 0}},
+	{{RUN, KEEPER_EXIT_REBOOT, false, 60, 2, false}, {POLICY_START, RUN, 0, 0}},
+	{{RUN, KEEPER_EXIT_REBOOT, false, 2, 0, false}, {POLICY_RETRY, RUN, 0, 1}},
 	/* crashes */
-	{{RUN, KEEPER_EXIT_KILLED, false, 5, 0}, {POLICY_RETRY, RUN, 1, 1}},
-	{{RUN, KEEPER_EXIT_CODE, false, 5, 1}, {POLICY_RETRY, RUN, 2, 2}},
-	{{RUN, KEEPER_EXIT_CODE, false, 5, 3}, {POLICY_RETRY, RUN, 4, 8}},
-	{{RUN, KEEPER_EXIT_CODE, false, 5, 4}, {POLICY_GIVE_UP, RUN, 5, 16}},
-	{{RUN, KEEPER_EXIT_CODE, false, 601, 4}, {POLICY_RETRY, RUN, 1, 1}},
+	{{RUN, KEEPER_EXIT_KILLED, false, 5, 0, false}, {POLICY_RETRY, RUN, 1, 1}},
+	{{RUN, KEEPER_EXIT_CODE, false, 5, 1, false}, {POLICY_RETRY, RUN, 2, 2}},
+	{{RUN, KEEPER_EXIT_CODE, false, 5, 3, false}, {POLICY_RETRY, RUN, 4, 8}},
+	{{RUN, KEEPER_EXIT_CODE, false, 5, 4, false}, {POLICY_GIVE_UP, RUN, 5, 16}},
+	{{RUN, KEEPER_EXIT_CODE, false, 601, 4, false}, {POLICY_RETRY, RUN, 1, 1}},
 	/* a start that failed */
-	{{RUN, KEEPER_EXIT_NONE, false, 0, 0}, {POLICY_RETRY, RUN, 1, 1}},
-	{{RUN, KEEPER_EXIT_NONE, false, 0, 4}, {POLICY_GIVE_UP, RUN, 5, 16}},
+	{{RUN, KEEPER_EXIT_NONE, false, 0, 0, false}, {POLICY_RETRY, RUN, 1, 1}},
+	{{RUN, KEEPER_EXIT_NONE, false, 0, 4, false}, {POLICY_GIVE_UP, RUN, 5, 16}},
 	/* nobody saw it */
-	{{RUN, KEEPER_EXIT_UNKNOWN, false, 5, 2}, {POLICY_START, RUN, 2, 0}},
-	{{RUN, KEEPER_EXIT_UNKNOWN, false, 700, 2}, {POLICY_START, RUN, 0, 0}},
+	{{RUN, KEEPER_EXIT_UNKNOWN, false, 5, 2, false}, {POLICY_START, RUN, 2, 0}},
+	{{RUN, KEEPER_EXIT_UNKNOWN, false, 700, 2, false}, {POLICY_START, RUN, 0, 0}},
+	/* suspended: what it would do waits, what it wished is kept */
+	{{RUN, KEEPER_EXIT_REBOOT, false, 60, 2, true}, {POLICY_STAY, RUN, 2, 0}},
+	{{RUN, KEEPER_EXIT_KILLED, false, 5, 4, true}, {POLICY_STAY, RUN, 4, 0}},
+	{{RUN, KEEPER_EXIT_POWEROFF, false, 5, 0, true}, {POLICY_STAY, STOP, 0, 0}},
 };
 
 static void test_decide(void **state)
@@ -97,6 +101,14 @@ static void test_verbs(void **state)
 	assert_non_null(policy_refuses(INST_STOPPED, POLICY_VERB_EXEC));
 	assert_null(policy_refuses(INST_RUNNING, POLICY_VERB_EXEC));
 	assert_non_null(policy_refuses(INST_STATE_MAX, POLICY_VERB_EXEC));
+	for (int s = 0; s < INST_STATE_MAX; s++)
+		if (s != INST_SUSPENDED)
+			assert_non_null(policy_refuses((enum inst_state)s, POLICY_VERB_RESUME));
+	assert_non_null(policy_refuses(INST_SUSPENDED, POLICY_VERB_START));
+	assert_non_null(policy_refuses(INST_SUSPENDED, POLICY_VERB_RESTART));
+	assert_null(policy_refuses(INST_SUSPENDED, POLICY_VERB_STOP));
+	assert_null(policy_refuses(INST_SUSPENDED, POLICY_VERB_CHANGE));
+	assert_null(policy_refuses(INST_SUSPENDED, POLICY_VERB_FORCE_DELETE));
 }
 
 static void test_names(void **state)
@@ -105,7 +117,12 @@ static void test_names(void **state)
 	for (int s = 0; s < INST_STATE_MAX; s++)
 		assert_int_equal(inst_state_from_name(inst_state_name((enum inst_state)s)), s);
 	assert_null(inst_state_name(INST_STATE_MAX));
-	assert_int_equal(inst_state_from_name("suspended"), -EINVAL);
+	assert_int_equal(inst_state_from_name("asleep"), -EINVAL);
+	for (int s = INST_SUSPEND_NONE + 1; s < INST_SUSPEND_MAX; s++)
+		assert_int_equal(inst_suspend_from_name(inst_suspend_name((enum inst_suspend)s)), s);
+	assert_null(inst_suspend_name(INST_SUSPEND_NONE));
+	assert_null(inst_suspend_name(INST_SUSPEND_MAX));
+	assert_int_equal(inst_suspend_from_name("none"), -EINVAL);
 	for (int e = 0; e < KEEPER_EXIT_MAX; e++)
 		assert_non_null(inst_exit_name((enum keeper_exit)e));
 }

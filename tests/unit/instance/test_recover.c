@@ -73,6 +73,11 @@ static void test_running_is_kept(void **state)
 	row.desired = INST_WANT_STOPPED;
 	check(&in, "keep:a stop:a");
 	row.desired = INST_WANT_RUNNING;
+	row.suspend = INST_SUSPEND_FREEZE;
+	check(&in, "keep:a");
+	row.suspend = INST_SUSPEND_STOP;
+	check(&in, "keep:a stop:a");
+	row.suspend = INST_SUSPEND_NONE;
 	row.is_restarting = true;
 	check(&in, "keep:a restart:a");
 }
@@ -89,6 +94,9 @@ static void test_keeper_died(void **state)
 	in.n_cgroups = 1;
 	/* Its process is not known again: whatever lives there goes. */
 	check(&in, "lost:a kill-cgroup:a start:a");
+	row.suspend = INST_SUSPEND_FREEZE;
+	check(&in, "lost:a kill-cgroup:a");
+	row.suspend = INST_SUSPEND_NONE;
 	in.states = &st;
 	in.n_states = 1;
 	check(&in, "adopt:a");
