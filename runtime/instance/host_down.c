@@ -2,14 +2,19 @@
 /* Ends all guests, at once and side by side; the keeper's listing has their pidfds. */
 #include "runtime/instance/host_down.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
+#include "base/path.h"
 #include "base/str.h"
+#include "cgroups/events.h"
 #include "runtime/instance/private.h"
 
 #define KEEPER_LIMIT (30 * USEC_PER_SEC)
@@ -20,6 +25,7 @@ struct down {
 	size_t n, size;
 	size_t living;
 	bool is_listed;
+	struct cg_host cgroups; /* mount "" = none */
 	struct err err; /* of the listing */
 };
 
@@ -40,6 +46,31 @@ static void add(struct down *d, int *pidfd)
 	d->living++;
 }
 
+/* One that is suspended shuts down like the others, and stays suspended. Of the path only what is
+ * above the guest's own part counts: down to the directory that is named by its id. */
+static void thaw(const struct cg_host *cgroups, const struct keeper_guest *guest)
+{
+	char file[32], text[1024], want[ID_TEXT + 2], path[sizeof(text) + CG_PATH_MAX];
+	_cleanup_close_ int dir = -1;
+	char *line, *at;
+
+	if (!*cgroups->mount ||
+	    str_fmt(file, sizeof(file), "/proc/%u/cgroup", guest->pid) < 0 ||
+	    str_fmt(want, sizeof(want), "/%s/", guest->id) < 0 ||
+	    file_read_short_at(AT_FDCWD, file, text, sizeof(text), NULL) < 0)
+		return;
+	line = str_has_prefix(text, "0::") ? text : strstr(text, "\n0::");
+	at = line ? strstr(line, want) : NULL;
+	if (!at || memchr(line + 1, '\n', (size_t)(at - line - 1)))
+		return;
+	at[strlen(want) - 1] = '\0';
+	if (str_fmt(path, sizeof(path), "%s%s", cgroups->mount, strstr(line, "0::") + 3) < 0)
+		return;
+	dir = path_open_dir(path, NULL);
+	if (dir >= 0)
+		(void)cg_thaw(dir, 0, NULL);
+}
+
 static void on_item(void *userdata, struct keeper_item *item)
 {
 	struct down *d = userdata;
@@ -50,6 +81,7 @@ static void on_item(void *userdata, struct keeper_item *item)
 	signo = inst_stop_signal((pid_t)item->guest.pid);
 	/* ESRCH: it has just ended, which the poll sees as well. */
 	(void)syscall(SYS_pidfd_send_signal, item->pidfd, signo, NULL, 0);
+	thaw(&d->cgroups, &item->guest);
 	add(d, &item->pidfd);
 }
 
@@ -145,6 +177,8 @@ int inst_host_down(const struct spec_host *host, struct err *err)
 		log_info("no keeper runs, so no guests are stopped");
 		return 0;
 	}
+	if (r >= 0 && cg_host_probe(&d.cgroups, NULL) < 0)
+		*d.cgroups.mount = '\0';
 	if (r >= 0)
 		r = ask_keeper(&d, c, err);
 	keeper_client_free(c);
