@@ -302,6 +302,7 @@ is_consistent() {
 	local start old
 	make_instance t/b
 	vps suspend t/a --reason unpaid
+	old=$(keeper_pid)
 	kill_vpsd TERM
 	start=$SECONDS
 	"$O/vpsd" --config "$T/vpsd.json" --helpers "$O" --stop-guests
@@ -309,8 +310,7 @@ is_consistent() {
 	equal "$(guest_pids | wc -l)" 0
 	contains "$(find "$T/state/log" -type f -exec tail -qn 1 {} +)" "init: poweroff"
 	# A boot takes the keeper and what it knows along.
-	old=$(pgrep -f "^$O/vps-keeper .*$T/run" || pgrep -x vps-keeper)
-	kill "$old"
+	kill -KILL "$old"
 	await 10 dead "$old"
 	echo 00000000-0000-0000-0000-000000000000 >"$T/run/boot-id"
 	start_vpsd
