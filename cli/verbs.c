@@ -35,14 +35,15 @@ const struct verb cli_verbs[] = {
 	 "--mode stop       it is shut down; 'vps resume' starts it again if it ran\n"
 	 "--mode network    not there yet\n"
 	 "--reason TEXT     shown to whoever tries to start it\n"
-	 "It stays suspended over restarts of vpsd and of the host. One that is suspended gets the new\n"
-	 "mode and reason. 'vps stop' and 'vps delete --force' work on it.",
+	 "It stays suspended over restarts of vpsd and of the host. 'vps stop' and\n"
+	 "'vps delete --force' work on it. One that is suspended gets the new mode and reason.",
 	 cmd_suspend},
 	{"resume", "TENANT/NAME", "end a suspension",
 	 "What was frozen goes on; what was stopped is started again if it is wanted running.",
 	 cmd_resume},
 	{"wait", "TENANT/NAME STATE [--timeout 60s]", "wait until an instance is in a state",
-	 "States: stopped, starting, running, ready (its boot is complete), stopping, failed, suspended.",
+	 "States: stopped, starting, running, ready (its boot is complete), stopping, failed, "
+	 "suspended.",
 	 cmd_wait},
 	{"exec", "TENANT/NAME [-it] [--user UID[:GID]] [--cwd DIR] [--env K=V]... -- COMMAND...",
 	 "run a command inside",

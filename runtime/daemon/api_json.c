@@ -167,11 +167,11 @@ json_t *api_instance(struct inst *i, bool whole)
 		(int)i->spec.autostart.enabled, "priority", (json_int_t)i->spec.autostart.priority);
 	json_t *more = json_pack(
 		"{s:o, s:o, s:o, s:I, s:o, s:{s:I, s:I}, s:s, s:o, s:b, s:o, s:o}", "suspended",
-		suspension_json(&i->suspension), "created",
-		api_time(i->created), "started", api_time(i->started), "boot", (json_int_t)i->boot,
-		"pid", i->pid ? json_integer(i->pid) : json_null(), "ids", "base",
-		(json_int_t)i->base, "count", (json_int_t)SPEC_IDMAP_RANGE, "last_exit",
-		inst_exit_name(i->last_exit), "error", text_or_null(i->error), "restart_needed",
+		suspension_json(&i->suspension), "created", api_time(i->created), "started",
+		api_time(i->started), "boot", (json_int_t)i->boot, "pid",
+		i->pid ? json_integer(i->pid) : json_null(), "ids", "base", (json_int_t)i->base,
+		"count", (json_int_t)SPEC_IDMAP_RANGE, "last_exit", inst_exit_name(i->last_exit),
+		"error", text_or_null(i->error), "restart_needed",
 		(int)(i->restart_needed && inst_is_up(i)), "operation",
 		i->op ? json_string(i->op->id) : json_null(), "unsupported", unsupported_json(i));
 	if (o && more)

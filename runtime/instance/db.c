@@ -94,13 +94,13 @@ void db_put_inst(struct store_txn *t, const struct inst *i)
 		      "failures = ?, failed = ?, error = ?, hostname_done = ?, "
 		      "restart_needed = ?, suspend = ?, suspend_since = ?, suspend_reason = ? "
 		      "WHERE id = ?",
-		      "iisisiiiiiissiiiss", (int64_t)i->phase, (int64_t)i->desired, i->plan->spec.name,
-		      (int64_t)i->plan->spec.version, doc, (int64_t)i->file_fields,
-		      (int64_t)i->boot, (int64_t)i->p->exit_boot, (int64_t)i->last_exit,
-		      (int64_t)i->failures, (int64_t)i->p->is_failed, i->error[0] ? i->error : NULL,
-		      i->p->hostname_done, (int64_t)i->restart_needed,
-		      (int64_t)i->suspension.mode, (int64_t)i->suspension.since,
-		      i->suspension.reason, i->id);
+		      "iisisiiiiiissiiiss", (int64_t)i->phase, (int64_t)i->desired,
+		      i->plan->spec.name, (int64_t)i->plan->spec.version, doc,
+		      (int64_t)i->file_fields, (int64_t)i->boot, (int64_t)i->p->exit_boot,
+		      (int64_t)i->last_exit, (int64_t)i->failures, (int64_t)i->p->is_failed,
+		      i->error[0] ? i->error : NULL, i->p->hostname_done,
+		      (int64_t)i->restart_needed, (int64_t)i->suspension.mode,
+		      (int64_t)i->suspension.since, i->suspension.reason, i->id);
 }
 
 void db_drop_inst(struct store_txn *t, const struct inst *i)

@@ -26,7 +26,7 @@ struct down {
 	size_t living;
 	bool is_listed;
 	struct cg_host cgroups; /* mount "" = none */
-	struct err err; /* of the listing */
+	struct err err;		/* of the listing */
 };
 
 static void add(struct down *d, int *pidfd)
@@ -54,8 +54,7 @@ static void thaw(const struct cg_host *cgroups, const struct keeper_guest *guest
 	_cleanup_close_ int dir = -1;
 	char *line, *at;
 
-	if (!*cgroups->mount ||
-	    str_fmt(file, sizeof(file), "/proc/%u/cgroup", guest->pid) < 0 ||
+	if (!*cgroups->mount || str_fmt(file, sizeof(file), "/proc/%u/cgroup", guest->pid) < 0 ||
 	    str_fmt(want, sizeof(want), "/%s/", guest->id) < 0 ||
 	    file_read_short_at(AT_FDCWD, file, text, sizeof(text), NULL) < 0)
 		return;

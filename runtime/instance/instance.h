@@ -32,7 +32,7 @@ enum inst_state {
 	INST_RUNNING,
 	INST_READY, /* its init says that the boot is complete */
 	INST_STOPPING,
-	INST_FAILED, /* given up after repeated failures; a start clears it */
+	INST_FAILED,	/* given up after repeated failures; a start clears it */
 	INST_SUSPENDED, /* see 'suspension'; its guest is frozen, or there is none */
 	INST_STATE_MAX,
 };

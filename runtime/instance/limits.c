@@ -238,8 +238,7 @@ int inst_protect(struct inst *i, bool protected, struct op **ret, struct err *er
 	const struct json_where w = {.file = "", .path = "", .problems = problems};
 	int r;
 
-	if (!doc || !problems ||
-	    json_object_set_new(doc, "protected", json_boolean(protected)) < 0)
+	if (!doc || !problems || json_object_set_new(doc, "protected", json_boolean(protected)) < 0)
 		return err_set(err, ENOMEM, "cannot change '%s': out of memory", i->full_name);
 	r = spec_instance_from_json(&spec, doc, &w);
 	if (r == -EINVAL)

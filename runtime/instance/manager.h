@@ -117,10 +117,10 @@ int inst_stop(struct inst *i, uint64_t timeout_usec, bool force, struct op **ret
 /* A stopped instance is started. */
 int inst_restart(struct inst *i, uint64_t timeout_usec, bool force, struct op **ret,
 		 struct err *err);
-/* Keeps it from running until inst_resume(), over restarts of vpsd and of the host. A guest is frozen
- * where it is, or stopped in order; what was wanted of it is remembered. When it cannot be frozen
- * within a few seconds the operation fails and the guest goes on. 'reason' NULL: as it was. One that
- * is suspended gets the new mode and reason. -EOPNOTSUPP: a mode that is not there yet. */
+/* Keeps it from running until inst_resume(), over restarts of vpsd and of the host. A guest is
+ * frozen where it is, or stopped in order; what was wanted of it is remembered. When it cannot be
+ * frozen within a few seconds the operation fails and the guest goes on. 'reason' NULL: as it was.
+ * One that is suspended gets the new mode and reason. -EOPNOTSUPP: a mode that is not there yet. */
 int inst_suspend(struct inst *i, enum inst_suspend mode, const char *reason, struct op **ret,
 		 struct err *err);
 /* The end of it: a frozen guest goes on, one that is wanted running and is not is started. */
@@ -160,8 +160,8 @@ int inst_console(struct inst *i, bool readonly, int client, const void *early, s
  * -EINVAL: names are not resolved, as neither the host's nor the guest's files decide here. */
 int inst_user_parse(const char *text, uint32_t *ret_uid, uint32_t *ret_gid, struct err *err);
 
-/* Locks the host (reason NULL = none, again = a new reason) or unlocks it; 'done' is called when that
- * is committed (or could not be). */
+/* Locks the host (reason NULL = none, again = a new reason) or unlocks it; 'done' is called when
+ * that is committed (or could not be). */
 typedef void (*inst_done_fn)(void *arg, const struct err *err);
 int inst_lock_host(struct inst_manager *m, const char *reason, inst_done_fn done, void *arg,
 		   struct err *err);

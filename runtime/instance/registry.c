@@ -25,8 +25,8 @@ uint64_t now_seconds(void)
 /* --- names ----------------------------------------------------------------------------------- */
 
 static const char *const state_names[] = {
-	[INST_STOPPED] = "stopped", [INST_STARTING] = "starting", [INST_RUNNING] = "running",
-	[INST_READY] = "ready",	    [INST_STOPPING] = "stopping", [INST_FAILED] = "failed",
+	[INST_STOPPED] = "stopped",	[INST_STARTING] = "starting", [INST_RUNNING] = "running",
+	[INST_READY] = "ready",		[INST_STOPPING] = "stopping", [INST_FAILED] = "failed",
 	[INST_SUSPENDED] = "suspended",
 };
 _Static_assert(sizeof(state_names) / sizeof(state_names[0]) == INST_STATE_MAX, "one name a state");

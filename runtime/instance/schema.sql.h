@@ -70,14 +70,14 @@ static const char *const store_migrations[] = {
 	") STRICT, WITHOUT ROWID;"
 	"CREATE INDEX operations_created ON operations (created);",
 	/* 1 -> 2 */
-	"CREATE TABLE meta (" /* "id": see store_id(); "lock_since", "lock_reason": the host is locked */
+	"CREATE TABLE meta (" /* "id": see store_id(); "lock_since", "lock_reason": db_put_lock() */
 	"  key TEXT PRIMARY KEY NOT NULL,"
 	"  value TEXT NOT NULL"
 	") STRICT, WITHOUT ROWID;",
 	/* 2 -> 3: a changed field waits for the next start */
 	"ALTER TABLE instances ADD COLUMN restart_needed INTEGER NOT NULL DEFAULT 0;",
-	/* 3 -> 4: suspensions */
-	"ALTER TABLE instances ADD COLUMN suspend INTEGER NOT NULL DEFAULT 0;" /* enum inst_suspend */
+	/* 3 -> 4: suspensions; 'suspend' is enum inst_suspend */
+	"ALTER TABLE instances ADD COLUMN suspend INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE instances ADD COLUMN suspend_since INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE instances ADD COLUMN suspend_reason TEXT NOT NULL DEFAULT '';",
 };

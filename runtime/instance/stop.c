@@ -288,7 +288,8 @@ int inst_delete(struct inst *i, bool force, struct op **ret, struct err *err)
 		return r;
 	if (i->spec.protected && i->phase == INST_PHASE_PRESENT) {
 		(void)err_set(err, EPERM, "'%s' is protected", i->full_name);
-		return err_hint(err, "take its protection away first: vps protect --off %s", i->full_name);
+		return err_hint(err, "take its protection away first: vps protect --off %s",
+				i->full_name);
 	}
 	inst_remember(i);
 	if (!i->p->is_ending)

@@ -162,8 +162,7 @@ static void await_frozen(struct inst *i)
 	}
 	if (r >= 0) {
 		(void)err_set(&err, ETIMEDOUT,
-			      "not all processes of '%s' stood still within %llu s",
-			      i->full_name,
+			      "not all processes of '%s' stood still within %llu s", i->full_name,
 			      (unsigned long long)(i->manager->freeze_limit / USEC_PER_SEC));
 		(void)err_hint(&err, "one that waits for a disk cannot be frozen: try again later, "
 				     "or suspend it with --mode stop");

@@ -119,7 +119,8 @@ static void test_names(void **state)
 	assert_null(inst_state_name(INST_STATE_MAX));
 	assert_int_equal(inst_state_from_name("asleep"), -EINVAL);
 	for (int s = INST_SUSPEND_NONE + 1; s < INST_SUSPEND_MAX; s++)
-		assert_int_equal(inst_suspend_from_name(inst_suspend_name((enum inst_suspend)s)), s);
+		assert_int_equal(inst_suspend_from_name(inst_suspend_name((enum inst_suspend)s)),
+				 s);
 	assert_null(inst_suspend_name(INST_SUSPEND_NONE));
 	assert_null(inst_suspend_name(INST_SUSPEND_MAX));
 	assert_int_equal(inst_suspend_from_name("none"), -EINVAL);

@@ -420,9 +420,8 @@ static void test_commits_fail(void **state)
 	(void)state;
 	for (int mode = INST_SUSPEND_FREEZE; mode <= INST_SUSPEND_STOP; mode++) {
 		commits_fail("UPDATE ON instances", "NEW.suspend <> 0");
-		assert_int_equal(
-			ended(suspend_begin(i, (enum inst_suspend)mode, "unpaid")).status,
-			OP_FAILED);
+		assert_int_equal(ended(suspend_begin(i, (enum inst_suspend)mode, "unpaid")).status,
+				 OP_FAILED);
 		pass(20000);
 		assert_int_equal(i->state, INST_RUNNING);
 		assert_int_equal(i->suspension.mode, INST_SUSPEND_NONE);
@@ -459,7 +458,8 @@ static void test_resume_does_not_start(void **state)
 	freeze(i);
 	guest_ends(i->id, KEEPER_EXIT_KILLED, SIGKILL);
 	AWAIT(!inst_is_up(i) && rig->n_guests == 0);
-	assert_true(str_fmt(away, sizeof(away), "%s", rig_path("pool/images/" DIGEST "/away")) >= 0);
+	assert_true(str_fmt(away, sizeof(away), "%s", rig_path("pool/images/" DIGEST "/away")) >=
+		    0);
 	assert_int_equal(rename(rig_path("pool/images/" DIGEST "/rootfs"), away), 0);
 	assert_int_equal(ended(resume_begin(i)).status, OP_FAILED);
 	assert_int_equal(i->state, INST_FAILED);
