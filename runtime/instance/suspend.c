@@ -185,10 +185,17 @@ void inst_suspend_again(struct inst *i)
 	await_frozen(i);
 }
 
+/* Its own end may have come meanwhile. */
+static void not_written(struct inst *i)
+{
+	inst_restore(i);
+	inst_replay_exit(i);
+}
+
 static void suspend_begun(struct inst *i, const struct err *err)
 {
 	if (err)
-		inst_restore(i);
+		not_written(i);
 	else if (i->suspension.mode == INST_SUSPEND_FREEZE && inst_is_up(i))
 		inst_suspend_again(i);
 	else
@@ -261,7 +268,7 @@ static void resume_begun(struct inst *i, const struct err *err)
 	struct err why = ERR_INIT;
 
 	if (err) {
-		inst_restore(i);
+		not_written(i);
 		return;
 	}
 	if (!inst_is_up(i) && i->desired == INST_WANT_RUNNING && !i->p->is_failed) {
@@ -270,7 +277,7 @@ static void resume_begun(struct inst *i, const struct err *err)
 		inst_boot(i);
 		return;
 	}
-	if (inst_is_up(i) && !inst_thaw(i)) {
+	if (i->p->is_frozen && !inst_thaw(i)) {
 		i->suspension = i->p->was.suspension;
 		(void)err_set(&why, EIO, "the kernel does not let '%s' go on", i->full_name);
 		inst_finish(i, NULL, &why, NULL);

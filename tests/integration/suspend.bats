@@ -298,6 +298,23 @@ is_consistent() {
 	[ "$status" -eq 1 ]
 }
 
+@test "an exec that comes just before the freeze waits with the guest, and holds nobody else" {
+	local client
+	make_instance t/b
+	# Frozen behind vpsd's back: it lets the session through, as it does when both come at once.
+	echo 1 >"$(instance_cgroup t/a)/cgroup.freeze"
+	vps exec t/a -- echo late >"$T/late" 2>&1 3>&- &
+	client=$!
+	sleep "$(seconds 1)"
+	equal "$(inside t/b echo ok)" ok
+	vps suspend t/a
+	vps resume t/a
+	wait "$client" || true
+	goes_on t/a
+	equal "$(inside t/a echo ok)" ok
+	drop_instance t/b
+}
+
 @test "the host's shutdown lets a frozen guest shut down, and its next boot does not start it" {
 	local start old
 	make_instance t/b

@@ -389,6 +389,30 @@ static void test_vpsd_dies_while_stopping(void **state)
 	is_sound();
 }
 
+/* A stop of a frozen one: the next vpsd must not freeze it again. */
+static void test_vpsd_dies_while_stopping_a_frozen_one(void **state)
+{
+	struct inst *i = create("a");
+	char id[ID_TEXT];
+
+	(void)state;
+	memcpy(id, i->id, sizeof(id));
+	freeze(i);
+	(void)stop_begin(i, false);
+	AWAIT(rig->signals == 1);
+	vpsd_down();
+	/* As if it had died before it could thaw it. */
+	rig->cgroups[0].is_frozen = true;
+	vpsd_up();
+	AWAIT(rig->signals == 2);
+	assert_false(rig->cgroups[0].is_frozen);
+	guest_ends(id, KEEPER_EXIT_POWEROFF, SIGINT);
+	AWAIT(!find("a")->op);
+	assert_int_equal(find("a")->state, INST_SUSPENDED);
+	assert_int_equal(find("a")->desired, INST_WANT_STOPPED);
+	is_sound();
+}
+
 static void test_vpsd_dies_while_resuming(void **state)
 {
 	struct inst *i = create("a");
@@ -448,6 +472,25 @@ static void test_commits_fail(void **state)
 	is_sound();
 }
 
+/* The same, and its end comes meanwhile: it is judged like any other. */
+static void test_commits_fail_while_it_ends(void **state)
+{
+	struct inst *i = create("a");
+	struct op *op;
+
+	(void)state;
+	commits_fail("UPDATE ON instances", "NEW.suspend <> 0");
+	op = suspend_begin(i, INST_SUSPEND_FREEZE, NULL);
+	guest_ends(i->id, KEEPER_EXIT_POWEROFF, SIGINT);
+	while (!i->p->has_exit && i->op)
+		(void)sd_event_run(rig->event, 0);
+	assert_int_equal(ended(op).status, OP_FAILED);
+	AWAIT(i->state == INST_STOPPED);
+	assert_int_equal(i->desired, INST_WANT_STOPPED);
+	commits_work();
+	is_sound();
+}
+
 /* A resumption whose start fails has ended the suspension, and says what is wrong. */
 static void test_resume_does_not_start(void **state)
 {
@@ -490,8 +533,10 @@ int main(void)
 		T(test_keeper_comes_back),
 		T(test_vpsd_dies_while_freezing),
 		T(test_vpsd_dies_while_stopping),
+		T(test_vpsd_dies_while_stopping_a_frozen_one),
 		T(test_vpsd_dies_while_resuming),
 		T(test_commits_fail),
+		T(test_commits_fail_while_it_ends),
 		T(test_resume_does_not_start),
 	};
 
