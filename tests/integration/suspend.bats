@@ -306,7 +306,7 @@ is_consistent() {
 	vps exec t/a -- echo late >"$T/late" 2>&1 3>&- &
 	client=$!
 	sleep "$(seconds 1)"
-	equal "$(inside t/b echo ok)" ok
+	equal "$(timeout "$(seconds 3)" vps exec t/b -- echo ok)" ok
 	vps suspend t/a
 	vps resume t/a
 	wait "$client" || true
