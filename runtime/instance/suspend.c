@@ -77,19 +77,12 @@ bool inst_thaw(struct inst *i)
 	return true;
 }
 
-/* While it is stopped or deleted, a frozen guest must be able to end. */
-static bool is_to_be_frozen(const struct inst *i)
-{
-	return i->suspension.mode == INST_SUSPEND_FREEZE && i->phase == INST_PHASE_PRESENT &&
-	       i->desired == INST_WANT_RUNNING;
-}
-
 void inst_freeze_as_wanted(struct inst *i)
 {
 	struct cg_events events = {0};
 	struct err err = ERR_INIT;
 
-	if (is_to_be_frozen(i)) {
+	if (i->suspension.mode == INST_SUSPEND_FREEZE) {
 		i->p->is_frozen = cg_freeze(i->p->cg.fd, 0, &err) >= 0;
 		if (!i->p->is_frozen)
 			log_error("%s: is suspended and runs: %s", i->full_name, err_text(&err));

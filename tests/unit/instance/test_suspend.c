@@ -271,6 +271,36 @@ static void test_back_off(void **state)
 	is_sound();
 }
 
+/* After a start of vpsd many wait for their turn to start. */
+static void test_in_the_queue(void **state)
+{
+	static const char *const names[] = {"a", "b", "c", "d", "e"};
+	struct err err = ERR_INIT;
+	struct inst *last = NULL;
+
+	(void)state;
+	for (size_t n = 0; n < 5; n++)
+		assert_int_equal(ended(create_begin(names[n], false, &err)).status, OP_DONE);
+	vpsd_down();
+	rig_sql("UPDATE instances SET desired = 1");
+	rig->holds_launches = true;
+	vpsd_up();
+	AWAIT(rig->launches == 4);
+	for (size_t n = 0; n < 5; n++)
+		if (find(names[n])->state == INST_STOPPED)
+			last = find(names[n]);
+	assert_non_null(last);
+	assert_int_equal(ended(suspend_begin(last, INST_SUSPEND_STOP, NULL)).status, OP_DONE);
+	rig->holds_launches = false;
+	peer_drop();
+	AWAIT(op_count_running(inst_ops(rig->m)) == 0);
+	pass(50000);
+	assert_int_equal(rig->launches, 4);
+	assert_int_equal(last->state, INST_SUSPENDED);
+	assert_int_equal(ended(resume_begin(last)).status, OP_DONE);
+	is_sound();
+}
+
 static void test_stop_and_delete_of_a_frozen_one(void **state)
 {
 	struct inst *i = create("a");
@@ -430,7 +460,14 @@ static void test_vpsd_dies_while_resuming(void **state)
 	rig_sql("UPDATE instances SET suspend = 0");
 	rig_sql("INSERT INTO operations (id, kind, status, target, instance_id, created) "
 		"SELECT '00000000000000aa', 11, 0, 't/a', id, 1 FROM instances");
+	rig->holds_launches = true;
 	vpsd_up();
+	AWAIT(guest_lives(find("a")->id));
+	/* It is not done before it runs. */
+	pass(50000);
+	assert_non_null(find("a")->op);
+	rig->holds_launches = false;
+	peer_drop();
 	AWAIT(find("a")->state == INST_RUNNING && !find("a")->op);
 	assert_int_equal(rig_number("SELECT status FROM operations WHERE kind = 11"), OP_DONE);
 	is_sound();
@@ -468,7 +505,17 @@ static void test_commits_fail(void **state)
 	assert_int_equal(i->state, INST_SUSPENDED);
 	assert_true(is_frozen(i));
 	commits_work();
+	/* One that does not run is not started by a resumption that cannot be written. */
+	assert_int_equal(ended(stop_begin(i, true)).status, OP_DONE);
+	i->desired = INST_WANT_RUNNING;
+	commits_fail("UPDATE ON instances", "NEW.suspend = 0");
+	assert_int_equal(ended(resume_begin(i)).status, OP_FAILED);
+	pass(20000);
+	assert_int_equal(i->state, INST_SUSPENDED);
+	assert_int_equal(i->retry_at, 0);
+	commits_work();
 	assert_int_equal(ended(resume_begin(i)).status, OP_DONE);
+	assert_int_equal(i->state, INST_RUNNING);
 	is_sound();
 }
 
@@ -476,14 +523,19 @@ static void test_commits_fail(void **state)
 static void test_commits_fail_while_it_ends(void **state)
 {
 	struct inst *i = create("a");
+	sqlite3 *db = NULL;
 	struct op *op;
 
 	(void)state;
 	commits_fail("UPDATE ON instances", "NEW.suspend <> 0");
+	/* Its commit waits for this one. */
+	assert_int_equal(sqlite3_open(rig_path("vpsd.db"), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
 	op = suspend_begin(i, INST_SUSPEND_FREEZE, NULL);
 	guest_ends(i->id, KEEPER_EXIT_POWEROFF, SIGINT);
-	while (!i->p->has_exit && i->op)
-		(void)sd_event_run(rig->event, 0);
+	AWAIT(i->p->has_exit);
+	assert_int_equal(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+	(void)sqlite3_close(db);
 	assert_int_equal(ended(op).status, OP_FAILED);
 	AWAIT(i->state == INST_STOPPED);
 	assert_int_equal(i->desired, INST_WANT_STOPPED);
@@ -528,6 +580,7 @@ int main(void)
 		T(test_ends_while_freezing),
 		T(test_ends_while_frozen),
 		T(test_back_off),
+		T(test_in_the_queue),
 		T(test_stop_and_delete_of_a_frozen_one),
 		T(test_kernel_follows_the_database),
 		T(test_keeper_comes_back),
