@@ -91,12 +91,10 @@ struct rig {
 	unsigned cpus;		   /* of the machine; 0 = cannot be read */
 	bool refuses_partitions;
 	cpu_set_t dedicated, partition; /* of the root, as it was told last */
+	bool never_freezes;		/* processes that do not stand still */
+	unsigned freezes, thaws;	/* writes */
 	unsigned busy;			/* so many removals find processes */
 	int timeout_ms;			/* the longest wait that was asked for */
-	bool never_freezes;	   /* processes that do not stand still */
-	unsigned freezes, thaws;   /* writes */
-	unsigned busy;		   /* so many removals find processes */
-	int timeout_ms;		   /* the longest wait that was asked for */
 };
 
 /* What the functions below work on. */

@@ -466,6 +466,7 @@ static void test_vpsd_dies_while_resuming(void **state)
 	/* It is not done before it runs. */
 	pass(50000);
 	assert_non_null(find("a")->op);
+	assert_int_equal(find("a")->op->kind, OP_RESUME);
 	rig->holds_launches = false;
 	peer_drop();
 	AWAIT(find("a")->state == INST_RUNNING && !find("a")->op);
