@@ -183,8 +183,10 @@ static void test_table_of_verbs(void **state)
 		}
 		assert_ptr_equal(verb_find(space ? 2 : 1, argv, &words), v);
 		assert_int_equal(words, space ? 2 : 1);
-		if (space)
-			assert_null(verb_find(1, argv, &words));
+		/* The first word alone is no verb, or one of its own: "host" and "host lock". */
+		const struct verb *first = space ? verb_find(1, argv, &words) : NULL;
+		if (first)
+			assert_string_equal(first->name, argv[0]);
 		struct cli cli = {.program = "vps", .verb = v};
 		char option[] = "--help", *help[] = {option};
 		struct capture c = capture_begin(STDOUT_FILENO);
