@@ -57,6 +57,7 @@ struct rig_cgroup {
 	int fd;
 	bool is_fenced;
 	cpu_set_t cpus;
+	struct cg_limits limits; /* as they were written last */
 };
 
 struct rig {
@@ -90,6 +91,8 @@ struct rig {
 	unsigned cpus;		   /* of the machine; 0 = cannot be read */
 	bool refuses_partitions;
 	cpu_set_t dedicated, partition; /* of the root, as it was told last */
+	unsigned limits_fail;		/* so many writings of limits fail */
+	uint64_t memory_used;		/* of each instance: no limit goes below unforced */
 	unsigned busy;			/* so many removals find processes */
 	int timeout_ms;			/* the longest wait that was asked for */
 };
