@@ -437,6 +437,7 @@ static void test_dry_run(void **state)
 
 	(void)state;
 	shows(previewed(i, ask("big", NULL, NULL)), "change t/a:" TO_BIG);
+	holds(i, "tiny", 1, 64, 64);
 	shows(previewed(i, ask("tiny@1", NULL, NULL)), "");
 	shows(previewed(i, ask(NULL, "pids=80", NULL)), "change t/a: pids 64->80");
 	shows(previewed(i, ask("tun", NULL, NULL)),
