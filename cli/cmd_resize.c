@@ -57,9 +57,9 @@ static int read_plan(struct cli *cli, const char *path, const char *shown, json_
 	size_t len = 0;
 	if (!problems)
 		return CLI_FAILED;
-	if ((str_eq(path, "-") ? read_stdin(&text, &len, &err)
-			       : file_read_at(AT_FDCWD, path, CLI_DOCUMENT_MAX, &text, &len,
-					      &err)) < 0)
+	if ((str_eq(path, "-")
+		     ? read_stdin(&text, &len, &err)
+		     : file_read_at(AT_FDCWD, path, CLI_DOCUMENT_MAX, &text, &len, &err)) < 0)
 		return cli_fail(cli, &err);
 	if (json_text_load(text, len, CLI_DOCUMENT_MAX, &w, &doc) < 0)
 		return complain(problems);
@@ -156,10 +156,8 @@ int cmd_resize(struct cli *cli, int argc, char **argv)
 	const char *plan = NULL, *all_of = NULL;
 	bool force = false, dry = false;
 	const struct cli_opt opts[] = {
-		{"plan", 'p', 's', &plan},
-		{"all-of", 0, 's', &all_of},
-		{"force", 'f', 'b', &force},
-		{"dry-run", 'n', 'b', &dry},
+		{"plan", 'p', 's', &plan},   {"all-of", 0, 's', &all_of},
+		{"force", 'f', 'b', &force}, {"dry-run", 'n', 'b', &dry},
 		{NULL, 0, 0, NULL},
 	};
 	int code, n = cli_parse(cli, argc, argv, opts, 0, 1, &code);

@@ -259,8 +259,8 @@ json_t *spec_plan_document(const struct spec_plan *p)
 	if (!json_rows_has(&memory_table, &p->memory, "guarantee"))
 		(void)json_object_del(json_object_get(doc, "memory"), "guarantee");
 	if (!json_rows_has(&transfer_table, &p->network.transfer, "over"))
-		(void)json_object_del(
-			json_object_get(json_object_get(doc, "network"), "transfer"), "over");
+		(void)json_object_del(json_object_get(json_object_get(doc, "network"), "transfer"),
+				      "over");
 	return doc;
 }
 

@@ -87,8 +87,8 @@ int api_plan_add(struct request *rq, struct err *err)
 	struct plan_waiter *w = calloc(1, sizeof(*w));
 	if (!w)
 		return err_set(err, ENOMEM, "no memory for the request");
-	const struct inst_plan *known = catalog_plan(inst_catalog(api_of(rq)->manager), plan.name,
-						     plan.version);
+	const struct inst_plan *known =
+		catalog_plan(inst_catalog(api_of(rq)->manager), plan.name, plan.version);
 	w->was_there = known && !known->is_unwritten;
 	w->rq = rq;
 	request_set_data(rq, w, plan_waiter_release);

@@ -59,8 +59,9 @@ int api_instance_set(struct request *rq, struct err *err)
 	if (unset && !json_is_array(unset))
 		return err_set(err, EINVAL, "\"unset\" must be a list of paths");
 	if (json_object_size(set) + json_array_size(unset) == 0)
-		return err_set(err, EINVAL, "the request needs \"set\", {\"memory.limit\": \"2GiB\"}, "
-					    "or \"unset\", [\"memory.limit\"]");
+		return err_set(err, EINVAL,
+			       "the request needs \"set\", {\"memory.limit\": \"2GiB\"}, "
+			       "or \"unset\", [\"memory.limit\"]");
 	req.set = set;
 	req.unset = unset;
 	return change_one(rq, &req, dry_run, err);

@@ -175,7 +175,7 @@ struct inst_manager {
 	uint64_t session_serial;
 	struct image_flow *image_flows; /* imports, builds, deletions not durable yet */
 	struct image_removal *removals;
-	bool keeps_strays; /* the pool is of another database: nothing unknown is removed */
+	bool keeps_strays;	/* the pool is of another database: nothing unknown is removed */
 	struct inst_move *move; /* a resize of many under way; resize.c */
 	size_t n_starting;	/* starts of the queue that are under way */
 	char (*start_queue)[ID_TEXT];

@@ -35,8 +35,8 @@ static int find_plan(const struct inst_manager *m, const char *ref, struct inst_
 		char shown[80];
 
 		str_escape(shown, sizeof(shown), ref);
-		return err_set(err, EINVAL, "\"%s\" is not a plan; write it as PLAN or PLAN@VERSION",
-			       shown);
+		return err_set(err, EINVAL,
+			       "\"%s\" is not a plan; write it as PLAN or PLAN@VERSION", shown);
 	}
 	*ret = catalog_plan(&m->catalog, name, version);
 	if (*ret)
@@ -408,9 +408,9 @@ static void add_row(struct inst_move *v, struct inst *i, const struct inst_resiz
 	size_t n = json_array_size(v->rows);
 
 	if (preview(i, req, v->rows, NULL, &err) < 0 || json_array_size(v->rows) == n)
-		(void)json_array_append_new(v->rows, json_pack("{s:s, s:s, s:[]}", "kind",
-							       "instance", "target", i->full_name,
-							       "fields"));
+		(void)json_array_append_new(v->rows,
+					    json_pack("{s:s, s:s, s:[]}", "kind", "instance",
+						      "target", i->full_name, "fields"));
 	/* Whether it is refused is what follows. */
 	(void)json_object_set_new(json_array_get(v->rows, n), "action", json_string("change"));
 	(void)json_object_set_new(json_array_get(v->rows, n), "reason", json_string(""));

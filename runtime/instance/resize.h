@@ -13,8 +13,8 @@
 #include "runtime/instance/manager.h"
 
 struct inst_resize {
-	const char *plan;   /* "small": its newest version, "small@2"; NULL = the one it has */
-	const json_t *set;  /* overrides by path, {"memory.limit": "2GiB"}; NULL = none */
+	const char *plan;    /* "small": its newest version, "small@2"; NULL = the one it has */
+	const json_t *set;   /* overrides by path, {"memory.limit": "2GiB"}; NULL = none */
 	const json_t *unset; /* paths of those to be taken away, before; NULL = none */
 	bool force;	     /* below what is in use, too */
 	struct problems *problems; /* all that is wrong, with -EINVAL; never NULL */

@@ -349,9 +349,9 @@ static void test_shrink_pids(void **state)
 	expect(f->instance, "cpu.weight", "100");
 	assert_int_equal(cg_limits_apply_flags(f->instance, &l, CG_APPLY_CHECK, NULL, &err),
 			 -EBUSY);
-	assert_int_equal(cg_limits_apply_flags(f->instance, &l, CG_APPLY_FORCE | CG_APPLY_CHECK,
-					       NULL, &err),
-			 0);
+	assert_int_equal(
+		cg_limits_apply_flags(f->instance, &l, CG_APPLY_FORCE | CG_APPLY_CHECK, NULL, &err),
+		0);
 	expect(f->instance, "pids.max", "77");
 	assert_int_equal(cg_limits_apply_flags(f->instance, &l, CG_APPLY_FORCE, NULL, &err), 0);
 	expect(f->instance, "pids.max", "40");

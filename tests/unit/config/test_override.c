@@ -93,7 +93,8 @@ static void odd_paths(void **state)
 		_cleanup_problems_ struct problems *p = problems_new();
 		const struct json_where w = {.file = "", .path = "", .problems = p};
 		_cleanup_json_ json_t *o = json_object();
-		const char *path = n < sizeof(paths) / sizeof(paths[0]) ? paths[n] : sbuf_str(&longest);
+		const char *path =
+			n < sizeof(paths) / sizeof(paths[0]) ? paths[n] : sbuf_str(&longest);
 
 		assert_int_equal(spec_override_unset(o, path, &w), -EINVAL);
 		assert_int_equal(problems_count(p), 1);
@@ -103,8 +104,10 @@ static void odd_paths(void **state)
 
 static void compare(void **state)
 {
-	_cleanup_json_ json_t *a = doc_json("{\"a\": 1, \"b\": {\"c\": \"x\", \"d\": [1]}, \"e\": 1}");
-	_cleanup_json_ json_t *b = doc_json("{\"a\": 1, \"b\": {\"c\": \"y\", \"d\": [2]}, \"f\": 2}");
+	_cleanup_json_ json_t *a =
+		doc_json("{\"a\": 1, \"b\": {\"c\": \"x\", \"d\": [1]}, \"e\": 1}");
+	_cleanup_json_ json_t *b =
+		doc_json("{\"a\": 1, \"b\": {\"c\": \"y\", \"d\": [2]}, \"f\": 2}");
 	_cleanup_json_ json_t *list = json_array();
 	_cleanup_free_ char *text = NULL;
 
@@ -117,11 +120,11 @@ static void compare(void **state)
 }
 
 #define DEDICATED                                                                                  \
-	"{\"plan\": \"p\", \"version\": 1, \"cpu\": {\"cores\": 2, \"dedicated\": true}, "          \
+	"{\"plan\": \"p\", \"version\": 1, \"cpu\": {\"cores\": 2, \"dedicated\": true}, "         \
 	"\"memory\": {\"limit\": \"1GiB\"}}"
 #define EXPLICIT                                                                                   \
-	"{\"plan\": \"p\", \"version\": 1, \"cpu\": {\"cores\": 2, \"guarantee\": 1}, "             \
-	"\"memory\": {\"limit\": \"1GiB\", \"guarantee\": \"1GiB\"}, \"network\": {\"transfer\": "  \
+	"{\"plan\": \"p\", \"version\": 1, \"cpu\": {\"cores\": 2, \"guarantee\": 1}, "            \
+	"\"memory\": {\"limit\": \"1GiB\", \"guarantee\": \"1GiB\"}, \"network\": {\"transfer\": " \
 	"{\"over\": {\"suspend\": true}}}, \"disk\": {\"size\": null}}"
 
 /* What is shown of a plan can be given again, and means the same, also below overrides. */
@@ -159,9 +162,12 @@ static void document_again(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(set),	   cmocka_unit_test(text),
-		cmocka_unit_test(unset),   cmocka_unit_test(unknown),
-		cmocka_unit_test(compare), cmocka_unit_test(odd_paths),
+		cmocka_unit_test(set),
+		cmocka_unit_test(text),
+		cmocka_unit_test(unset),
+		cmocka_unit_test(unknown),
+		cmocka_unit_test(compare),
+		cmocka_unit_test(odd_paths),
 		cmocka_unit_test(document_again),
 	};
 

@@ -6,15 +6,16 @@
 #define PLAN(name, version, memory, pids, more)                                                    \
 	"{\"plan\": \"" name "\", \"version\": " version ", \"cpu\": {\"cores\": 1}, \"memory\": " \
 	"{\"limit\": \"" memory "\"}, \"pids\": " pids                                             \
-	", \"disk\": {\"size\": null, \"inodes\": null}, \"network\": {\"connections\": null}" more  \
-	"}"
+	", \"disk\": {\"size\": null, \"inodes\": null}, \"network\": {\"connections\": "          \
+	"null}" more "}"
 
 static int setup(void **state)
 {
 	if (rig_setup(state) < 0)
 		return -1;
 	apply_text(SPEC_KIND_PLAN, PLAN("big", "1", "256MiB", "256", ""));
-	apply_text(SPEC_KIND_PLAN, PLAN("tun", "1", "64MiB", "64", ", \"features\": {\"tun\": true}"));
+	apply_text(SPEC_KIND_PLAN,
+		   PLAN("tun", "1", "64MiB", "64", ", \"features\": {\"tun\": true}"));
 	return 0;
 }
 
@@ -190,7 +191,8 @@ static void test_nonsense(void **state)
 	refused(i, ask(NULL, "memory.limt=1GiB", NULL), -EINVAL,
 		"overrides.memory.limt: unknown key; did you mean \"memory.limit\"?");
 	refused(i, ask(NULL, "limit=1GiB", NULL), -EINVAL, "did you mean \"memory.limit\"?");
-	refused(i, ask(NULL, NULL, "xyz"), -EINVAL, "overrides.xyz: unknown key; a plan has cpu.cores");
+	refused(i, ask(NULL, NULL, "xyz"), -EINVAL,
+		"overrides.xyz: unknown key; a plan has cpu.cores");
 	refused(i, ask(NULL, "memory.limit=2 GB", NULL), -EINVAL,
 		"overrides.memory.limit: \"2 GB\" is not a size");
 	refused(i, ask(NULL, "version=2", NULL), -EINVAL, "cannot be changed here");
@@ -405,15 +407,19 @@ static void shows(json_t *answer, const char *want)
 			  json_string_value(json_object_get(row, "action")),
 			  json_string_value(json_object_get(row, "target")));
 		json_array_foreach (json_object_get(row, "fields"), k, f) {
-			_cleanup_free_ char *a = json_dumps(json_object_get(f, "from"), JSON_ENCODE_ANY);
-			_cleanup_free_ char *b = json_dumps(json_object_get(f, "to"), JSON_ENCODE_ANY);
+			_cleanup_free_ char *a =
+				json_dumps(json_object_get(f, "from"), JSON_ENCODE_ANY);
+			_cleanup_free_ char *b =
+				json_dumps(json_object_get(f, "to"), JSON_ENCODE_ANY);
 
 			sbuf_addf(&text, " %s %s->%s%s",
 				  json_string_value(json_object_get(f, "field")), a, b,
-				  json_is_true(json_object_get(f, "at_next_start")) ? " later" : "");
+				  json_is_true(json_object_get(f, "at_next_start")) ? " later"
+										    : "");
 		}
 		if (json_string_length(json_object_get(row, "reason")))
-			sbuf_addf(&text, " [%s]", json_string_value(json_object_get(row, "reason")));
+			sbuf_addf(&text, " [%s]",
+				  json_string_value(json_object_get(row, "reason")));
 	}
 	assert_string_equal(sbuf_str(&text), want);
 }
@@ -428,8 +434,7 @@ static json_t *previewed(struct inst *i, struct ask a)
 	return answer;
 }
 
-#define TO_BIG                                                                                     \
-	" plan \"tiny@1\"->\"big@1\" memory.limit \"64MiB\"->\"256MiB\" pids 64->256"
+#define TO_BIG " plan \"tiny@1\"->\"big@1\" memory.limit \"64MiB\"->\"256MiB\" pids 64->256"
 
 static void test_dry_run(void **state)
 {
@@ -444,7 +449,8 @@ static void test_dry_run(void **state)
 	      "change t/a: plan \"tiny@1\"->\"tun@1\" features.tun false->true later");
 	rig->memory_used = 60u << 20;
 	shows(previewed(i, ask(NULL, "memory.limit=32MiB", NULL)),
-	      "refused t/a: memory.limit \"64MiB\"->\"32MiB\" [cannot lower 'memory.limit': in use]");
+	      "refused t/a: memory.limit \"64MiB\"->\"32MiB\" [cannot lower 'memory.limit': in "
+	      "use]");
 	rig->memory_used = 0;
 	shows(previewed(i, ask(NULL, "memory.guarantee=1GiB", NULL)),
 	      "refused t/a: [overrides.memory.guarantee: 1GiB is more than memory.limit, 64MiB]");
@@ -494,8 +500,7 @@ static void test_all_of_a_plan(void **state)
 	assert_int_equal(resized(c, ask("tiny@2", NULL, NULL)).status, OP_DONE);
 	assert_int_equal(inst_capacity(rig->m, &before, NULL), 0);
 	apply_text(SPEC_KIND_TENANT, "{\"tenant\": \"t\", \"quota\": {\"memory\": \"480MiB\"}}");
-#define SHORT                                                                                      \
-	" [not enough memory: 192MiB wanted, 64MiB left of 480MiB in the tenant's quota]"
+#define SHORT " [not enough memory: 192MiB wanted, 64MiB left of 480MiB in the tenant's quota]"
 	shows(previewed_all("tiny@1", "big"), "change t/a:" TO_BIG "; refused t/b:" TO_BIG SHORT);
 	assert_int_equal(inst_capacity(rig->m, &after, NULL), 0);
 	assert_int_equal(before.memory_limit, after.memory_limit);
@@ -512,8 +517,9 @@ static void test_all_of_a_plan(void **state)
 	assert_string_equal(json_string_value(json_object_get(row, "outcome")), "done");
 	row = json_array_get(json_object_get(end.result, "changes"), 1);
 	assert_string_equal(json_string_value(json_object_get(row, "outcome")), "failed");
-	assert_string_equal(json_string_value(json_object_get(json_object_get(row, "error"), "code")),
-			    "no-capacity");
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(row, "error"), "code")),
+		"no-capacity");
 	/* With room the same again takes up the rest, all versions of it. */
 	apply_text(SPEC_KIND_TENANT, "{\"tenant\": \"t\"}");
 	end = ended(all_begin("tiny", "big"));
@@ -566,8 +572,7 @@ static void test_all_interrupted(void **state)
 /* --- apply ----------------------------------------------------------------------------------- */
 
 #define DOC(instance) "{\"tenant\": \"t\", \"instances\": [" instance "]}"
-#define WEB(plan, more)                                                                            \
-	"{\"name\": \"web\", \"plan\": \"" plan "\", \"image\": \"img\"" more "}"
+#define WEB(plan, more) "{\"name\": \"web\", \"plan\": \"" plan "\", \"image\": \"img\"" more "}"
 
 /* "action[field,...]; ..." of what an apply would do. */
 static void apply_shows(const char *doc, bool take_over, const char *want)
@@ -626,21 +631,11 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_both_directions),
-		T(test_overrides),
-		T(test_nonsense),
-		T(test_admission),
-		T(test_shrink_below_use),
-		T(test_feature_waits),
-		T(test_kernel_refuses),
-		T(test_cannot_be_written),
-		T(test_death_half_way),
-		T(test_races),
-		T(test_reboot_meanwhile),
-		T(test_dry_run),
-		T(test_all_of_a_plan),
-		T(test_all_interrupted),
-		T(test_drift),
+		T(test_both_directions), T(test_overrides),	    T(test_nonsense),
+		T(test_admission),	 T(test_shrink_below_use),  T(test_feature_waits),
+		T(test_kernel_refuses),	 T(test_cannot_be_written), T(test_death_half_way),
+		T(test_races),		 T(test_reboot_meanwhile),  T(test_dry_run),
+		T(test_all_of_a_plan),	 T(test_all_interrupted),   T(test_drift),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
