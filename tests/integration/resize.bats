@@ -214,6 +214,7 @@ has() {
 	equal "$(vps set t/a memory.limit=72MiB cpu.cores=0.5 pids=70)" "t/a changed"
 	has t/a tiny@1 72 70
 	equal "$(field t/a '.overrides | tojson')" '{"memory":{"limit":"72MiB"},"cpu":{"cores":0.5},"pids":70}'
+	contains "$(vps info t/a)" '{"memory":{"limit":"72MiB"},"cpu":{"cores":0.5},"pids":70}'
 	# They lie over the next plan, and over the next vpsd.
 	vps resize t/a --plan two --quiet
 	kill_vpsd KILL
