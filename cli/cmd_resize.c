@@ -129,7 +129,7 @@ static int change(const struct cli *cli, const char *method, const char *path, j
 	else if (code == CLI_OK && !cli->quiet)
 		cli_say(stdout, "%s %s%s\n", name, done,
 			json_is_true(json_object_get(result, "restart_needed"))
-				? "; a changed feature is in force after its next start"
+				? "; a part of it is in force after its next start"
 				: "");
 	return code;
 }

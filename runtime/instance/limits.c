@@ -186,7 +186,7 @@ static void change_begun(struct inst *i, const struct err *err)
 		    json_pack("{s:b}", "restart_needed", i->p->change_waits && inst_is_up(i)));
 }
 
-static bool needs_restart(const struct inst *i, const struct inst_change *c)
+bool inst_change_waits(const struct inst *i, const struct inst_change *c)
 {
 	const struct spec_features *a = &i->effective.features, *b = &c->effective.features;
 
@@ -230,7 +230,7 @@ int inst_change_to(struct inst *i, const struct inst_wish *wish, struct op **ret
 		inst_change_free(c);
 		return r;
 	}
-	i->p->change_waits = needs_restart(i, c);
+	i->p->change_waits = inst_change_waits(i, c);
 	c->restart_needed = i->restart_needed || i->p->change_waits;
 	inst_change_swap(i, c);
 	inst_cpus_respread(i->manager);

@@ -317,6 +317,8 @@ int inst_change_build(const struct inst *i, const struct inst_wish *wish, struct
 		      struct err *err);
 /* Exchanges the instance's fields with those of c and keeps the sums right. */
 void inst_change_swap(struct inst *i, struct inst_change *c);
+/* Whether a living guest keeps something of what it has until its next start. */
+bool inst_change_waits(const struct inst *i, const struct inst_change *c);
 /* Writes the limits of a plan to the kernel, or checks them (enum cg_apply_flags). Nothing to do
  * where no guest lives. */
 int inst_change_kernel(struct inst *i, const struct spec_plan *plan, unsigned flags,

@@ -12,8 +12,15 @@
 
 #define PLAN_REF_TEXT (SPEC_NAME_TEXT + 24)
 
-/* What a living guest takes on at its next start: needs_restart() in limits.c. */
-static const char *const late_fields[] = {"features."};
+/* What a living guest takes on at its next start: the values behind inst_change_waits(). */
+static const struct {
+	const char *prefix;
+	bool is_of_own_cpus; /* only where it has CPUs of its own */
+} late_fields[] = {
+	{"features.", false},
+	{"cpu.dedicated", false},
+	{"cpu.cores", true},
+};
 
 static void plan_ref(char dst[PLAN_REF_TEXT], const struct inst_plan *p)
 {
@@ -146,11 +153,11 @@ int inst_resize(struct inst *i, const struct inst_resize *req, struct op **ret, 
 
 /* --- dry runs -------------------------------------------------------------------------------- */
 
-static bool is_late(const char *field)
+static bool is_late(const struct inst *i, const char *field)
 {
 	for (size_t n = 0; n < sizeof(late_fields) / sizeof(late_fields[0]); n++)
-		if (str_has_prefix(field, late_fields[n]))
-			return true;
+		if (str_has_prefix(field, late_fields[n].prefix))
+			return !late_fields[n].is_of_own_cpus || i->p->has_own_cpus;
 	return false;
 }
 
@@ -178,19 +185,17 @@ static int add_fields(const struct inst *i, const struct inst_change *c, json_t 
 static json_t *describe(const struct inst *i, const struct inst_change *c, const struct err *err)
 {
 	_cleanup_json_ json_t *fields = json_array();
+	bool has_plan = c->effective.name != NULL;
+	bool waits = has_plan && inst_change_waits(i, c);
 	json_t *f, *row;
-	bool waits = false;
 	size_t n;
 
 	/* Without a plan that holds together there is nothing to compare. */
-	if (!fields || (c->effective.name && add_fields(i, c, fields) < 0))
+	if (!fields || (has_plan && add_fields(i, c, fields) < 0))
 		return NULL;
-	json_array_foreach (fields, n, f) {
-		if (!inst_is_up(i) || !is_late(json_string_value(json_object_get(f, "field"))))
-			continue;
-		(void)json_object_set_new(f, "at_next_start", json_true());
-		waits = true;
-	}
+	json_array_foreach (fields, n, f)
+		if (waits && is_late(i, json_string_value(json_object_get(f, "field"))))
+			(void)json_object_set_new(f, "at_next_start", json_true());
 	row = json_pack("{s:s, s:s, s:s, s:O, s:s, s:b}", "kind", "instance", "target",
 			i->full_name, "action", err ? "refused" : "change", "fields", fields,
 			"reason", err ? err_text(err) : "", "restart_needed", waits);

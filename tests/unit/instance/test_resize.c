@@ -447,6 +447,9 @@ static void test_dry_run(void **state)
 	shows(previewed(i, ask(NULL, "pids=80", NULL)), "change t/a: pids 64->80");
 	shows(previewed(i, ask("tun", NULL, NULL)),
 	      "change t/a: plan \"tiny@1\"->\"tun@1\" features.tun false->true later");
+	shows(previewed(i, ask(NULL, "cpu.dedicated=true", NULL)),
+	      "change t/a: cpu.guarantee 0->1 cpu.dedicated false->true later memory.guarantee "
+	      "\"0\"->\"64MiB\"");
 	rig->memory_used = 60u << 20;
 	shows(previewed(i, ask(NULL, "memory.limit=32MiB", NULL)),
 	      "refused t/a: memory.limit \"64MiB\"->\"32MiB\" [cannot lower 'memory.limit': in "
