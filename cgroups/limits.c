@@ -411,7 +411,7 @@ static uint64_t stat_bytes(const char *text, const char *key)
 	return p && num_scan_u64(p + len + 1, &end, &v) == 0 ? v : 0;
 }
 
-static int check_shrink(int dirfd, uint64_t max, struct err *err)
+static int check_memory(int dirfd, uint64_t max, struct err *err)
 {
 	_cleanup_free_ char *stat = NULL;
 	char text[NUM_TEXT] = "", used_text[NUM_TEXT], max_text[NUM_TEXT];
@@ -433,6 +433,30 @@ static int check_shrink(int dirfd, uint64_t max, struct err *err)
 		      used_text);
 	(void)err_hint(err, "free memory inside first, or force it: the kernel then kills inside");
 	return -EBUSY;
+}
+
+/* More may live there than its limit allows, since that was forced: only less than now is new. */
+static int check_pids(int dirfd, uint64_t max, struct err *err)
+{
+	char text[NUM_TEXT] = "";
+	uint64_t used, now;
+
+	if (max == CG_UNLIMITED ||
+	    file_read_short_at(dirfd, "pids.current", text, sizeof(text), NULL) < 0 ||
+	    parse_number(text, &used) < 0 || used <= max ||
+	    cg_limit_get(dirfd, CG_LIMIT_PIDS_MAX, &now, NULL) < 0 || max >= now)
+		return 0;
+	(void)err_set(err, EBUSY, "cannot lower 'pids' to %" PRIu64 ": %" PRIu64 " are in use", max,
+		      used);
+	(void)err_hint(err, "end processes inside first, or force it: no new ones start then");
+	return -EBUSY;
+}
+
+static int check_shrink(int dirfd, const struct cg_limits *l, struct err *err)
+{
+	int r = check_memory(dirfd, l->value[CG_LIMIT_MEMORY_MAX], err);
+
+	return r < 0 ? r : check_pids(dirfd, l->value[CG_LIMIT_PIDS_MAX], err);
 }
 
 /* The files of one cgroup while its limits change. */
@@ -517,10 +541,12 @@ int cg_limits_apply_flags(int dirfd, const struct cg_limits *l, unsigned flags,
 	for (int i = 0; i < CG_LIMIT_MAX; i++)
 		c.fd[i] = -1;
 	if (!(flags & CG_APPLY_FORCE)) {
-		r = check_shrink(dirfd, l->value[CG_LIMIT_MEMORY_MAX], err);
+		r = check_shrink(dirfd, l, err);
 		if (r < 0)
 			return r;
 	}
+	if (flags & CG_APPLY_CHECK)
+		return 0;
 	r = change_open(dirfd, flags, &c, err);
 	if (r < 0)
 		return r;

@@ -61,14 +61,17 @@ int cg_limits_apply(int dirfd, const struct cg_limits *l, struct cg_limit_status
 		    struct err *err);
 
 enum cg_apply_flags {
-	CG_APPLY_FORCE = 1u << 0,    /* lower memory.max below use all the same: the kernel
-					reclaims, then kills inside */
+	CG_APPLY_FORCE = 1u << 0,    /* go below use all the same: of memory the kernel reclaims,
+					then kills inside; of pids it allows no more */
 	CG_APPLY_CEILINGS = 1u << 1, /* leave cpu.weight and memory.min as they are */
+	CG_APPLY_CHECK = 1u << 2,    /* only say whether use stands in the way: nothing is written,
+					'status' is left alone */
 };
 
 /* As cg_limits_apply(), which has no flags: -EBUSY, with both figures in the text and nothing
- * changed, when memory.max would fall below use. Use is memory.current without the page cache of
- * files, which the kernel gives back at once: a busy server always fills its limit with that. */
+ * changed, when memory.max or pids.max would go down below use. Use of memory is memory.current
+ * without the page cache of files, which the kernel gives back at once: a busy server always fills
+ * its limit with that. */
 int cg_limits_apply_flags(int dirfd, const struct cg_limits *l, unsigned flags,
 			  struct cg_limit_status *status, struct err *err);
 

@@ -696,25 +696,50 @@ int cg_instance_open(const struct cg_root *r, const char *tenant_id, const char 
 	return 0;
 }
 
+/* The limits that a cgroup has now, to go back to. */
+static int save_limits(int dirfd, struct cg_limits *ret, struct err *err)
+{
+	struct cg_limit_status st[CG_LIMIT_MAX];
+	int k = cg_limits_read(dirfd, 0, NULL, st, err);
+
+	for (int i = 0; k >= 0 && i < CG_LIMIT_MAX; i++)
+		ret->value[i] = st[i].configured;
+	return k;
+}
+
 int cg_instance_apply(struct cg_root *r, const struct cg_instance *i, const struct cg_limits *l,
 		      unsigned flags, struct cg_limit_status *status, struct err *err)
 {
 	_cleanup_close_ int tenant = open_place(r, i->tenant_id, err);
 	struct cg_tenant_sum *t = tenant_find(r, i->tenant_id);
-	struct share old;
+	struct cg_limits was;
+	struct share old, new;
 	int k;
 
 	if (tenant < 0)
 		return tenant;
 	if (!t)
 		return err_set(err, ENOENT, "tenant '%s' has no instance running", i->tenant_id);
+	if (flags & CG_APPLY_CHECK)
+		return cg_limits_apply_flags(i->fd, l, flags, NULL, err);
+	k = save_limits(i->fd, &was, err);
+	if (k < 0)
+		return k;
 	old = read_share(i->fd);
 	k = cg_limits_apply_flags(i->fd, l, flags, status, err);
 	if (k < 0)
 		return k;
+	new = read_share(i->fd);
 	sum_subtract(t, old);
-	sum_add(t, read_share(i->fd));
-	return write_sums(r, tenant, i->tenant_id, err);
+	sum_add(t, new);
+	k = write_sums(r, tenant, i->tenant_id, err);
+	if (k >= 0)
+		return k;
+	(void)cg_limits_apply_flags(i->fd, &was, CG_APPLY_FORCE, NULL, NULL);
+	sum_subtract(t, new);
+	sum_add(t, old);
+	(void)write_sums(r, tenant, i->tenant_id, NULL);
+	return k;
 }
 
 int cg_tenant_apply(struct cg_root *r, const char *tenant_id, const struct cg_limits *l,

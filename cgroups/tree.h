@@ -116,7 +116,8 @@ int cg_instance_create(struct cg_root *r, const struct cg_instance_spec *spec,
 /* Opens the directories of a running instance; -ENOENT when there are none. */
 int cg_instance_open(const struct cg_root *r, const char *tenant_id, const char *id,
 		     struct cg_instance *ret, struct err *err);
-/* Changes the limits of a running instance: cg_limits_apply_flags() and the sums above. */
+/* Changes the limits of a running instance: cg_limits_apply_flags() and the sums above. On failure
+ * all are as they were. */
 int cg_instance_apply(struct cg_root *r, const struct cg_instance *i, const struct cg_limits *l,
 		      unsigned flags, struct cg_limit_status *status, struct err *err);
 /* Changes the ceilings of a tenant; 0 when it has no directory, as nothing of it runs. */

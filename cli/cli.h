@@ -16,6 +16,9 @@
 #define CLI_FAILED 1
 #define CLI_USAGE 2
 
+/* A document has at most so many bytes. */
+#define CLI_DOCUMENT_MAX (1u << 20)
+
 struct cli {
 	const char *program; /* "vps" */
 	const char *socket;
@@ -84,6 +87,9 @@ int cli_call_op(const struct cli *cli, const char *method, const char *path, jso
 		json_t **ret);
 /* Asks on the terminal; without one says that --yes is wanted. True = go on. */
 bool cli_confirm(const char *act, const char *name);
+/* Prints what an apply or a resize did or would do, one line a change and one a field; with --quiet
+ * only what was not done. */
+void cli_print_changes(const struct cli *cli, const json_t *changes);
 /* Prints JSON for programs: indented on a terminal, else compact; one line feed. */
 void cli_print_json(const json_t *j);
 
@@ -150,6 +156,9 @@ int cmd_image_import(struct cli *cli, int argc, char **argv);
 int cmd_image_build(struct cli *cli, int argc, char **argv);
 int cmd_image_delete(struct cli *cli, int argc, char **argv);
 int cmd_plan_ls(struct cli *cli, int argc, char **argv);
+int cmd_plan_add(struct cli *cli, int argc, char **argv);
+int cmd_resize(struct cli *cli, int argc, char **argv);
+int cmd_set(struct cli *cli, int argc, char **argv);
 int cmd_plan_show(struct cli *cli, int argc, char **argv);
 int cmd_tenant_ls(struct cli *cli, int argc, char **argv);
 int cmd_tenant_show(struct cli *cli, int argc, char **argv);

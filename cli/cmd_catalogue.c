@@ -26,14 +26,14 @@ static int list(struct cli *cli, int argc, char **argv, const char *path, json_t
 	return code;
 }
 
-static int show(struct cli *cli, int argc, char **argv, const char *prefix)
+static int show(struct cli *cli, int argc, char **argv, const char *prefix, const char *query)
 {
 	int code, n = cli_parse(cli, argc, argv, NULL, 1, 1, &code);
 	_cleanup_json_ json_t *answer = NULL;
 	_cleanup_free_ char *name = n > 0 ? url_escape(argv[0]) : NULL, *path = NULL;
 	if (n < 0)
 		return code;
-	if (!name || asprintf(&path, "%s%s", prefix, name) < 0)
+	if (!name || asprintf(&path, "%s%s%s", prefix, name, query) < 0)
 		return CLI_FAILED;
 	code = cli_call(cli, "GET", path, NULL, &answer);
 	if (code == CLI_OK) {
@@ -200,7 +200,7 @@ int cmd_plan_ls(struct cli *cli, int argc, char **argv)
 
 int cmd_plan_show(struct cli *cli, int argc, char **argv)
 {
-	return show(cli, argc, argv, "/v1/plans/");
+	return show(cli, argc, argv, "/v1/plans/", "?document=true");
 }
 
 int cmd_tenant_ls(struct cli *cli, int argc, char **argv)
@@ -224,7 +224,7 @@ int cmd_tenant_ls(struct cli *cli, int argc, char **argv)
 
 int cmd_tenant_show(struct cli *cli, int argc, char **argv)
 {
-	return show(cli, argc, argv, "/v1/tenants/");
+	return show(cli, argc, argv, "/v1/tenants/", "");
 }
 
 /* --- host, operations, help ---------------------------------------------------------------- */

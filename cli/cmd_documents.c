@@ -17,8 +17,6 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 
-#define DOCUMENT_MAX (1u << 20)
-
 /* A host document is vpsd's own: it lies beside plans/ and tenants/ and is not applied. */
 static bool is_host_document(const char *text, size_t len)
 {
@@ -33,7 +31,7 @@ static int add_file(json_t *documents, const char *path, bool skip_host, struct 
 {
 	_cleanup_free_ char *text = NULL;
 	size_t len = 0;
-	int r = file_read_at(AT_FDCWD, path, DOCUMENT_MAX, &text, &len, err);
+	int r = file_read_at(AT_FDCWD, path, CLI_DOCUMENT_MAX, &text, &len, err);
 	if (r < 0)
 		return r;
 	if (skip_host && is_host_document(text, len))
@@ -236,11 +234,14 @@ static void print_change(const json_t *c)
 		print_value(json_object_get(f, "from"));
 		fputs(" -> ", stdout);
 		print_value(json_object_get(f, "to"));
-		putchar('\n');
+		puts(json_is_true(json_object_get(f, "at_next_start")) ? ", at its next start"
+								       : "");
 	}
 	const json_t *why = json_object_get(c, "reason"), *error = json_object_get(c, "error");
 	if (json_is_string(why) && json_string_length(why))
 		cli_say(stdout, "    %s\n", json_string_value(why));
+	if (json_is_string(json_object_get(c, "hint")))
+		cli_say(stdout, "    %s\n", text_of(c, "hint"));
 	if (json_is_string(error))
 		cli_say(stdout, "    %s\n", json_string_value(error));
 	else if (json_is_object(error))
@@ -254,7 +255,7 @@ static bool is_shown(const struct cli *cli, const json_t *change)
 	       !str_eq(json_string_value(json_object_get(change, "outcome")), "done");
 }
 
-static void print_changes(const struct cli *cli, const json_t *changes)
+void cli_print_changes(const struct cli *cli, const json_t *changes)
 {
 	size_t i;
 	json_t *c;
@@ -293,6 +294,6 @@ int cmd_apply(struct cli *cli, int argc, char **argv)
 	if (cli->json && answer)
 		cli_print_json(answer);
 	else if (answer)
-		print_changes(cli, json_object_get(answer, "changes"));
+		cli_print_changes(cli, json_object_get(answer, "changes"));
 	return code;
 }

@@ -200,6 +200,16 @@ static void print_suspension(const json_t *s)
 	line("suspended", text);
 }
 
+/* As vps set takes them, but for the form. */
+static void print_overrides(const json_t *overrides)
+{
+	_cleanup_free_ char *text = json_object_size(overrides)
+					    ? json_dumps(overrides, JSON_COMPACT | JSON_DUMP_FLAGS)
+					    : NULL;
+	if (text)
+		line("overrides", text);
+}
+
 static void print_instance(const json_t *v)
 {
 	char text[CLI_TEXT * 2], age[CLI_TEXT];
@@ -218,6 +228,7 @@ static void print_instance(const json_t *v)
 	if (json_is_string(json_object_get(v, "error")))
 		line("error", text_of(v, "error"));
 	line("plan", text_of(v, "plan"));
+	print_overrides(json_object_get(v, "overrides"));
 	(void)str_fmt(text, sizeof(text), "%s (%.12s)", text_of(v, "image"), text_of(v, "digest"));
 	line("image", text);
 	line("hostname", text_of(v, "hostname"));

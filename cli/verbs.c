@@ -41,6 +41,21 @@ const struct verb cli_verbs[] = {
 	{"resume", "TENANT/NAME", "end a suspension",
 	 "What was frozen goes on; what was stopped is started again if it is wanted running.",
 	 cmd_resume},
+	{"resize", "TENANT/NAME|--all-of PLAN[@VERSION] --plan PLAN[@VERSION] [-n] [--force]",
+	 "move to another plan, live",
+	 "-n, --dry-run    show what would change or be refused, change nothing\n"
+	 "-f, --force      below what is in use, too: the kernel then kills inside\n"
+	 "--all-of         all instances of that plan, one after the other\n"
+	 "Without a version --plan is the newest. Overrides stay, on top of the new plan.\n\n"
+	 "vps resize acme/web1 --plan big\nvps resize --all-of small@1 --plan small@2 -n",
+	 cmd_resize},
+	{"set", "TENANT/NAME KEY=[VALUE]... [-n] [--force]",
+	 "change single values on top of the plan, live",
+	 "A key is a path of the plan document; without a value the plan's holds again.\n"
+	 "-n, --dry-run    show what would change or be refused, change nothing\n"
+	 "-f, --force      below what is in use, too: the kernel then kills inside\n\n"
+	 "vps set acme/web1 memory.limit=2GiB cpu.cores=1.5\nvps set acme/web1 pids=",
+	 cmd_set},
 	{"wait", "TENANT/NAME STATE [--timeout 60s]", "wait until an instance is in a state",
 	 "States: stopped, starting, running, ready (its boot is complete), stopping, failed, "
 	 "suspended.",
@@ -67,7 +82,12 @@ const struct verb cli_verbs[] = {
 	{"image delete", "NAME [--yes]", "delete an image that no instance uses", NULL,
 	 cmd_image_delete},
 	{"plan ls", "", "list plans", NULL, cmd_plan_ls},
-	{"plan show", "PLAN[@VERSION]", "show a plan as JSON", NULL, cmd_plan_show},
+	{"plan show", "PLAN[@VERSION]", "show a plan as a document, with its defaults", NULL,
+	 cmd_plan_show},
+	{"plan add", "FILE|-", "add a plan; '-' is stdin",
+	 "The same again is fine. A plan that is there is never changed: a new one has a new "
+	 "version.",
+	 cmd_plan_add},
 	{"tenant ls", "", "list tenants", NULL, cmd_tenant_ls},
 	{"tenant show", "TENANT", "show a tenant as JSON", NULL, cmd_tenant_show},
 	{"host lock", "[--reason TEXT]", "let nobody create instances on this host",

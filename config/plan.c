@@ -250,6 +250,20 @@ json_t *spec_plan_to_json(const struct spec_plan *p)
 	return json_rows_encode(&spec_plan_table, p, JSON_ENCODE_ALL);
 }
 
+json_t *spec_plan_document(const struct spec_plan *p)
+{
+	json_t *doc = spec_plan_to_json(p);
+
+	if (!json_rows_has(&cpu_table, &p->cpu, "guarantee"))
+		(void)json_object_del(json_object_get(doc, "cpu"), "guarantee");
+	if (!json_rows_has(&memory_table, &p->memory, "guarantee"))
+		(void)json_object_del(json_object_get(doc, "memory"), "guarantee");
+	if (!json_rows_has(&transfer_table, &p->network.transfer, "over"))
+		(void)json_object_del(json_object_get(json_object_get(doc, "network"), "transfer"),
+				      "over");
+	return doc;
+}
+
 int spec_plan_override(const struct spec_plan *plan, const json_t *overrides, struct spec_plan *ret,
 		       const struct json_where *w)
 {

@@ -111,6 +111,9 @@ void spec_plan_done(struct spec_plan *p);
 #define _cleanup_spec_plan_ _cleanup_(spec_plan_done)
 /* New reference with all defaults, normalised: equal plans give equal documents (json_equal). */
 json_t *spec_plan_to_json(const struct spec_plan *p);
+/* The same as a document that says nothing new: without what followed from other keys, so that it
+ * follows again where the document is read. */
+json_t *spec_plan_document(const struct spec_plan *p);
 /* ret = plan with overrides (a partial plan, NULL = none) on top, the result checked by the same
  * rules. w->path is where the overrides stand. On failure ret is empty. */
 int spec_plan_override(const struct spec_plan *plan, const json_t *overrides, struct spec_plan *ret,

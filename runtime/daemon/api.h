@@ -74,6 +74,8 @@ int api_instances_list(struct request *rq, struct err *err);
 int api_instance_create(struct request *rq, struct err *err);
 int api_instance_get(struct request *rq, struct err *err);
 int api_instance_delete(struct request *rq, struct err *err);
+int api_instance_set(struct request *rq, struct err *err);
+int api_instance_resize(struct request *rq, struct err *err);
 int api_instance_start(struct request *rq, struct err *err);
 int api_instance_stop(struct request *rq, struct err *err);
 int api_instance_restart(struct request *rq, struct err *err);
@@ -90,6 +92,7 @@ int api_validate(struct request *rq, struct err *err);
 int api_plans_list(struct request *rq, struct err *err);
 int api_plan_get(struct request *rq, struct err *err);
 int api_plan_add(struct request *rq, struct err *err);
+int api_plan_resize(struct request *rq, struct err *err);
 int api_tenants_list(struct request *rq, struct err *err);
 int api_tenant_get(struct request *rq, struct err *err);
 

@@ -31,7 +31,9 @@ int api_plan_get(struct request *rq, struct err *err)
 		(void)err_set(err, ENOENT, "there is no such plan");
 		return err_hint(err, "'vps plan ls' lists the plans");
 	}
-	request_json(rq, 200, api_plan(p));
+	request_json(rq, 200,
+		     request_query_bool(rq, "document") ? spec_plan_document(&p->spec)
+							: api_plan(p));
 	return 0;
 }
 
@@ -39,6 +41,7 @@ int api_plan_get(struct request *rq, struct err *err)
 struct plan_waiter {
 	struct request *rq; /* NULL: the client went away */
 	bool is_done;	    /* on_plan_added() was called, or will not be */
+	bool was_there;
 };
 
 static void plan_waiter_release(struct request *rq, void *data)
@@ -59,7 +62,8 @@ static void on_plan_added(void *arg, const struct err *err)
 	else if (err)
 		request_error(w->rq, err);
 	else
-		request_json(w->rq, 201, json_pack("{s:b}", "added", 1));
+		request_json(w->rq, w->was_there ? 200 : 201,
+			     json_pack("{s:b}", "added", !w->was_there));
 }
 
 int api_plan_add(struct request *rq, struct err *err)
@@ -72,7 +76,9 @@ int api_plan_add(struct request *rq, struct err *err)
 	_cleanup_spec_plan_ struct spec_plan plan = {0};
 	if (!problems)
 		return err_set(err, ENOMEM, "no memory for the request");
-	const struct json_where where = {.file = "", .path = "", .problems = problems};
+	const char *file = request_query(rq, "name"); /* the client's, to be shown */
+	const struct json_where where = {
+		.file = file ? file : "", .path = "", .problems = problems};
 	r = spec_plan_from_json(&plan, body, &where);
 	if (r == -EINVAL)
 		return api_answer_problems(rq, problems);
@@ -81,6 +87,9 @@ int api_plan_add(struct request *rq, struct err *err)
 	struct plan_waiter *w = calloc(1, sizeof(*w));
 	if (!w)
 		return err_set(err, ENOMEM, "no memory for the request");
+	const struct inst_plan *known =
+		catalog_plan(inst_catalog(api_of(rq)->manager), plan.name, plan.version);
+	w->was_there = known && !known->is_unwritten;
 	w->rq = rq;
 	request_set_data(rq, w, plan_waiter_release);
 	request_defer(rq);

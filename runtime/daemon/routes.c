@@ -22,6 +22,8 @@ const struct route api_routes[] = {
 	ROUTE("POST", "/v1/instances", api_instance_create),
 	ROUTE("GET", "/v1/instances/{tenant}/{name}", api_instance_get),
 	ROUTE("DELETE", "/v1/instances/{tenant}/{name}", api_instance_delete),
+	ROUTE("PATCH", "/v1/instances/{tenant}/{name}", api_instance_set),
+	ROUTE("POST", "/v1/instances/{tenant}/{name}/resize", api_instance_resize),
 	ROUTE("POST", "/v1/instances/{tenant}/{name}/start", api_instance_start),
 	ROUTE("POST", "/v1/instances/{tenant}/{name}/stop", api_instance_stop),
 	ROUTE("POST", "/v1/instances/{tenant}/{name}/restart", api_instance_restart),
@@ -38,6 +40,7 @@ const struct route api_routes[] = {
 	ROUTE("GET", "/v1/plans", api_plans_list),
 	ROUTE("POST", "/v1/plans", api_plan_add),
 	ROUTE("GET", "/v1/plans/{name}", api_plan_get),
+	ROUTE("POST", "/v1/plans/{name}/resize", api_plan_resize),
 	ROUTE("GET", "/v1/tenants", api_tenants_list),
 	ROUTE("GET", "/v1/tenants/{name}", api_tenant_get),
 

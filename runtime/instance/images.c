@@ -689,8 +689,11 @@ static int compare_plan(const struct inst_manager *m, const struct spec_plan *sp
 		return 1;
 	(void)err_set(err, EEXIST, "plan '%s@%llu' exists with other content", spec->name,
 		      (unsigned long long)spec->version);
-	return err_hint(err, "a plan is never changed: give the new one \"version\": %llu",
-			(unsigned long long)spec->version + 1);
+	return err_hint(err,
+			"a plan is never changed: give the new one \"version\": %llu, then 'vps "
+			"resize' moves instances to it",
+			(unsigned long long)catalog_plan(&m->catalog, spec->name, 0)->spec.version +
+				1);
 }
 
 int inst_plan_add(struct inst_manager *m, const struct spec_plan *spec, inst_done_fn done,

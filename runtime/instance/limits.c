@@ -33,15 +33,6 @@ int inst_limits_refresh(struct inst *i, struct err *err)
 	return 0;
 }
 
-/* What a change replaces, to be put back or freed. */
-struct inst_change {
-	struct inst_plan *plan;
-	struct spec_instance spec;
-	struct spec_plan effective;
-	uint32_t file_fields;
-	bool restart_needed;
-};
-
 void inst_change_free(struct inst_change *c)
 {
 	if (!c)
@@ -51,8 +42,7 @@ void inst_change_free(struct inst_change *c)
 	free(c);
 }
 
-/* Exchanges the instance's fields with those of c and keeps the sums right. */
-static void swap(struct inst *i, struct inst_change *c)
+void inst_change_swap(struct inst *i, struct inst_change *c)
 {
 	struct admission_load old = admission_of_plan(&i->effective);
 	struct admission_load new = admission_of_plan(&c->effective);
@@ -107,11 +97,27 @@ static int check_change(const struct inst *i, const struct inst_change *c, struc
 	return r;
 }
 
-static int build_change(const struct inst *i, const struct spec_instance *spec,
-			uint32_t file_fields, struct inst_change *ret, struct err *err)
+/* Writes the plan with the overrides on top to c, with all that is wrong in it. */
+static int lay_over(struct inst_change *c, struct problems *problems, struct err *err)
 {
-	_cleanup_problems_ struct problems *problems = problems_new();
 	const struct json_where w = {.file = "", .path = "overrides", .problems = problems};
+	int r = spec_plan_override(&c->plan->spec, c->spec.overrides, &c->effective, &w);
+
+	if (r == -EINVAL) {
+		(void)problems_to_err(problems, err);
+		(void)err_hint(err, "these are the overrides on top of plan '%s@%llu'",
+			       c->plan->spec.name, (unsigned long long)c->plan->spec.version);
+		return r;
+	}
+	return r < 0 ? err_set_errno(err, -r, "cannot read the overrides") : 0;
+}
+
+int inst_change_build(const struct inst *i, const struct inst_wish *wish, struct inst_change *ret,
+		      struct err *err)
+{
+	_cleanup_problems_ struct problems *own = wish->problems ? NULL : problems_new();
+	struct problems *problems = wish->problems ? wish->problems : own;
+	const struct spec_instance *spec = wish->spec;
 	char name[SPEC_NAME_TEXT];
 	uint64_t version;
 	int r;
@@ -133,16 +139,13 @@ static int build_change(const struct inst *i, const struct spec_instance *spec,
 			    : catalog_plan(&i->manager->catalog, name, version);
 	if (!ret->plan)
 		return err_set(err, ENOENT, "there is no plan '%s'", spec->plan);
-	ret->file_fields = file_fields;
-	r = spec_plan_override(&ret->plan->spec, ret->spec.overrides, &ret->effective, &w);
-	if (r == -EINVAL)
-		return problems_to_err(problems, err);
-	if (r < 0)
-		return err_set_errno(err, -r, "cannot read the overrides");
-	return check_change(i, ret, err);
+	ret->file_fields = wish->file_fields;
+	r = lay_over(ret, problems, err);
+	return r < 0 ? r : check_change(i, ret, err);
 }
 
-static int apply_to_kernel(struct inst *i, const struct spec_plan *plan, struct err *err)
+int inst_change_kernel(struct inst *i, const struct spec_plan *plan, unsigned flags,
+		       struct err *err)
 {
 	struct cg_limits limits;
 
@@ -150,22 +153,28 @@ static int apply_to_kernel(struct inst *i, const struct spec_plan *plan, struct 
 		return 0;
 	cg_limits_init(&limits);
 	spec_plan_to_limits(plan, &limits);
-	return cg_instance_apply(&i->manager->cg, &i->p->cg, &limits, 0, i->limits, err);
+	return cg_instance_apply(&i->manager->cg, &i->p->cg, &limits, flags, i->limits, err);
+}
+
+/* Back to the values that the database has, whatever was taken of the new ones meanwhile. */
+static void undo_kernel(struct inst *i)
+{
+	struct err err = ERR_INIT;
+
+	if (inst_change_kernel(i, &i->effective, CG_APPLY_FORCE, &err) < 0)
+		log_error("%s: cannot go back to its old limits: %s", i->full_name, err_text(&err));
 }
 
 /* The values that a change replaced are kept until the new ones are written. */
 static void change_begun(struct inst *i, const struct err *err)
 {
 	struct inst_change *old = i->p->change;
-	struct err why = ERR_INIT;
 
 	i->p->change = NULL;
 	if (err && old) {
-		swap(i, old);
+		inst_change_swap(i, old);
 		inst_cpus_respread(i->manager);
-		if (apply_to_kernel(i, &i->effective, &why) < 0)
-			log_error("%s: cannot go back to its old limits: %s", i->full_name,
-				  err_text(&why));
+		undo_kernel(i);
 	}
 	inst_change_free(old);
 	if (err) {
@@ -173,10 +182,11 @@ static void change_begun(struct inst *i, const struct err *err)
 		return;
 	}
 	inst_event(i, "changed");
-	inst_finish(i, NULL, NULL, NULL);
+	inst_finish(i, NULL, NULL,
+		    json_pack("{s:b}", "restart_needed", i->p->change_waits && inst_is_up(i)));
 }
 
-static bool needs_restart(const struct inst *i, const struct inst_change *c)
+bool inst_change_waits(const struct inst *i, const struct inst_change *c)
 {
 	const struct spec_features *a = &i->effective.features, *b = &c->effective.features;
 
@@ -188,11 +198,9 @@ static bool needs_restart(const struct inst *i, const struct inst_change *c)
 		a->tun != b->tun || a->fuse != b->fuse);
 }
 
-int inst_change(struct inst *i, const struct spec_instance *spec, uint32_t file_fields,
-		struct op **ret, struct err *err)
+int inst_change_check(const struct inst *i, struct err *err)
 {
 	const char *why = policy_refuses(i->state, POLICY_VERB_CHANGE);
-	struct inst_change *c;
 	int r = inst_check_ready(i->manager, err);
 
 	if (r >= 0)
@@ -202,31 +210,48 @@ int inst_change(struct inst *i, const struct spec_instance *spec, uint32_t file_
 	if (why || i->phase != INST_PHASE_PRESENT)
 		return err_set(err, EBUSY, "cannot change '%s': %s", i->full_name,
 			       why ? why : "it is being deleted");
+	return 0;
+}
+
+int inst_change_to(struct inst *i, const struct inst_wish *wish, struct op **ret, struct err *err)
+{
+	struct inst_change *c;
+	int r = inst_change_check(i, err);
+
+	if (r < 0)
+		return r;
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return err_set(err, ENOMEM, "cannot change '%s': out of memory", i->full_name);
-	r = build_change(i, spec, file_fields, c, err);
+	r = inst_change_build(i, wish, c, err);
 	if (r >= 0)
-		r = apply_to_kernel(i, &c->effective, err);
+		r = inst_change_kernel(i, &c->effective, wish->force ? CG_APPLY_FORCE : 0, err);
 	if (r < 0) {
 		inst_change_free(c);
 		return r;
 	}
-	i->p->change_waits = needs_restart(i, c);
+	i->p->change_waits = inst_change_waits(i, c);
 	c->restart_needed = i->restart_needed || i->p->change_waits;
-	swap(i, c);
+	inst_change_swap(i, c);
 	inst_cpus_respread(i->manager);
 	i->p->change = c;
 	r = inst_begin(i, OP_CHANGE, change_begun, ret, err);
 	if (r < 0) {
 		i->p->change = NULL;
-		swap(i, c);
+		inst_change_swap(i, c);
 		inst_cpus_respread(i->manager);
-		(void)apply_to_kernel(i, &i->effective, NULL);
+		undo_kernel(i);
 		inst_change_free(c);
-		return r;
 	}
-	return 0;
+	return r;
+}
+
+int inst_change(struct inst *i, const struct spec_instance *spec, uint32_t file_fields,
+		struct op **ret, struct err *err)
+{
+	const struct inst_wish wish = {.spec = spec, .file_fields = file_fields};
+
+	return inst_change_to(i, &wish, ret, err);
 }
 
 int inst_protect(struct inst *i, bool protected, struct op **ret, struct err *err)

@@ -353,6 +353,7 @@ void inst_manager_free(struct inst_manager *m)
 	keeper_link_stop(m);
 	job_pool_free(m->jobs);
 	inst_images_done(m);
+	inst_move_drop(m);
 	recover_drop(m);
 	strays_done(m);
 	while (m->n_insts > 0)

@@ -135,6 +135,18 @@ int inst_delete(struct inst *i, bool force, struct op **ret, struct err *err);
 int inst_change(struct inst *i, const struct spec_instance *spec, uint32_t file_fields,
 		struct op **ret, struct err *err);
 
+/* What an instance shall be. */
+struct inst_wish {
+	const struct spec_instance *spec;
+	uint32_t file_fields;	   /* bits 1u << enum inst_field */
+	bool force;		   /* limits may go below what is in use */
+	struct problems *problems; /* all that is wrong, with -EINVAL; NULL = the first is enough */
+};
+
+/* As inst_change(). The operation's result is {"restart_needed": whether something of this change
+ * waits for the next start}. */
+int inst_change_to(struct inst *i, const struct inst_wish *wish, struct op **ret, struct err *err);
+
 struct inst_exec {
 	char *const *argv; /* NULL-terminated, at least one word */
 	char *const *envp; /* NULL-terminated "K=V" besides the fixed ones; NULL = none */

@@ -36,6 +36,7 @@ const char *op_kind_name(enum op_kind kind)
 		[OP_IMAGE_DELETE] = "image-delete",
 		[OP_SUSPEND] = "suspend",
 		[OP_RESUME] = "resume",
+		[OP_RESIZE_ALL] = "resize-all",
 	};
 	_Static_assert(sizeof(names) / sizeof(names[0]) == OP_KIND_MAX, "one name a kind");
 

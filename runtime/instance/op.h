@@ -29,6 +29,7 @@ enum op_kind {
 	OP_IMAGE_DELETE,
 	OP_SUSPEND,
 	OP_RESUME,
+	OP_RESIZE_ALL,
 	OP_KIND_MAX,
 };
 

@@ -35,7 +35,15 @@ struct inst_session {
 	struct inst_session *next;
 };
 
-struct inst_change;
+/* What a change puts in the place of what an instance has: before it is made the new values, then
+ * the old ones, to be put back or freed. */
+struct inst_change {
+	struct inst_plan *plan;
+	struct spec_instance spec;
+	struct spec_plan effective;
+	uint32_t file_fields;
+	bool restart_needed;
+};
 
 /* What an operation replaces, to be put back when it cannot be written. */
 struct inst_was {
@@ -122,11 +130,11 @@ struct keeper_link {
 	unsigned tries;
 };
 
-struct inst_change;
 struct recover_collect;
 struct stray;
 struct image_flow;
 struct image_removal;
+struct inst_move;
 
 struct inst_manager {
 	sd_event *event;
@@ -172,8 +180,9 @@ struct inst_manager {
 	uint64_t session_serial;
 	struct image_flow *image_flows; /* imports, builds, deletions not durable yet */
 	struct image_removal *removals;
-	bool keeps_strays; /* the pool is of another database: nothing unknown is removed */
-	size_t n_starting; /* starts of the queue that are under way */
+	bool keeps_strays;	/* the pool is of another database: nothing unknown is removed */
+	struct inst_move *move; /* a resize of many under way; resize.c */
+	size_t n_starting;	/* starts of the queue that are under way */
 	char (*start_queue)[ID_TEXT];
 	size_t n_queue, queue_at;
 };
@@ -331,7 +340,23 @@ void inst_tenant_limits_of(const struct inst_tenant *t, struct cg_limits *ret);
 void inst_sessions_done(struct inst *i);
 /* Takes over the leaves of an earlier vpsd's sessions, and removes those that are empty. */
 void inst_sessions_found(struct inst *i);
+/* -EBUSY, -EAGAIN: nothing of it can be changed now. */
+int inst_change_check(const struct inst *i, struct err *err);
+/* Fills a change (zero) and checks it against host and quota; to be freed in every case. Where only
+ * that check failed, 'effective' is there. */
+int inst_change_build(const struct inst *i, const struct inst_wish *wish, struct inst_change *ret,
+		      struct err *err);
+/* Exchanges the instance's fields with those of c and keeps the sums right. */
+void inst_change_swap(struct inst *i, struct inst_change *c);
+/* Whether a living guest keeps something of what it has until its next start. */
+bool inst_change_waits(const struct inst *i, const struct inst_change *c);
+/* Writes the limits of a plan to the kernel, or checks them (enum cg_apply_flags). Nothing to do
+ * where no guest lives. */
+int inst_change_kernel(struct inst *i, const struct spec_plan *plan, unsigned flags,
+		       struct err *err);
 void inst_change_free(struct inst_change *c);
+/* A resize of many goes on no more; at the end of the manager. */
+void inst_move_drop(struct inst_manager *m);
 /* At vpsd's start: removes images of the pool that have no name and no instance. */
 void inst_images_sweep(struct inst_manager *m);
 /* At its end, when no job runs any more. */

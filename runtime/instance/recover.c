@@ -224,8 +224,8 @@ static void take_fence(struct inst *i)
 			    i->full_name);
 }
 
-/* The cgroup of a guest that was found running: opened, and its limits said again, since the
- * database may have a change that vpsd did not live to apply. */
+/* The cgroup of a guest that was found running: opened, and its limits said again, since the kernel
+ * may have a change that vpsd did not live to write down. What holds is what the database has. */
 static void take_cgroup(struct inst *i)
 {
 	struct inst_manager *m = i->manager;
@@ -242,7 +242,7 @@ static void take_cgroup(struct inst *i)
 	inst_sessions_found(i);
 	inst_cpus_found(i);
 	inst_limits_of(i, &limits);
-	if (cg_instance_apply(&m->cg, &i->p->cg, &limits, 0, i->limits, &err) < 0)
+	if (cg_instance_apply(&m->cg, &i->p->cg, &limits, CG_APPLY_FORCE, i->limits, &err) < 0)
 		log_warning("%s: cannot renew its limits: %s", i->full_name, err_text(&err));
 	else
 		i->has_limits = true;
@@ -553,6 +553,7 @@ static bool is_operation_done(const struct inst *i)
 	case OP_IMAGE_IMPORT:
 	case OP_IMAGE_BUILD:
 	case OP_IMAGE_DELETE:
+	case OP_RESIZE_ALL:
 	case OP_KIND_MAX:
 		break;
 	}

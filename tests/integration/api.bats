@@ -58,7 +58,9 @@ error() {
 	call GET /v1/plans/api@2
 	error 404 not-found
 	call POST /v1/plans -d "$(tiny_plan | jq '.plan = "api"')"
-	is 201
+	is 200 .added false
+	call GET '/v1/plans/api?document=true'
+	is 200 '[.used_by, .created, .pids] | tojson' '[null,null,64]'
 	call POST /v1/plans -d "$(tiny_plan | jq '.plan = "api" | .pids = 99')"
 	error 409 conflict
 	call POST /v1/plans -d "$(tiny_plan | jq '.memory.limit = "1 GB"')"
@@ -264,6 +266,6 @@ s.recv(1)' "$VPS_SOCKET" 3>&- &
 	table=$(sed -n 's/^\s*ROUTE("\([A-Z]*\)", "\([^"]*\)".*/\1 \2/p; s/^\s*ROUTE_SESSION("\([^"]*\)".*/POST \1/p' \
 		"$REPO/runtime/daemon/routes.c" | sed 's/{[a-z]*}/X/g'; echo "POST /v1/images")
 	page=$(grep '^| `' "$REPO/docs/api.md" | cut -d'|' -f2 | grep -o '`[A-Z]* [^`]*`' | tr -d '`' |
-		sed 's/?.*//; s|/T/N|/X/X|; s|/NAME$|/X|; s|/ID$|/X|')
+		sed 's/?.*//; s|/T/N|/X/X|; s|/NAME|/X|; s|/ID$|/X|')
 	diff <(sort -u <<<"$table") <(sort -u <<<"$page")
 }

@@ -334,6 +334,33 @@ static void test_shrink(void **state)
 	expect(f->instance, "memory.max", "67108864");
 }
 
+static void test_shrink_pids(void **state)
+{
+	struct fake *f = *state;
+	struct cg_limits l = sample();
+	struct err err = ERR_INIT;
+
+	l.value[CG_LIMIT_PIDS_MAX] = 40;
+	put(f->instance, "pids.current", "41\n");
+	put(f->instance, "pids.max", "77\n");
+	assert_int_equal(cg_limits_apply(f->instance, &l, NULL, &err), -EBUSY);
+	assert_string_equal(err.msg, "cannot lower 'pids' to 40: 41 are in use");
+	expect(f->instance, "pids.max", "77");
+	expect(f->instance, "cpu.weight", "100");
+	assert_int_equal(cg_limits_apply_flags(f->instance, &l, CG_APPLY_CHECK, NULL, &err),
+			 -EBUSY);
+	assert_int_equal(
+		cg_limits_apply_flags(f->instance, &l, CG_APPLY_FORCE | CG_APPLY_CHECK, NULL, &err),
+		0);
+	expect(f->instance, "pids.max", "77");
+	assert_int_equal(cg_limits_apply_flags(f->instance, &l, CG_APPLY_FORCE, NULL, &err), 0);
+	expect(f->instance, "pids.max", "40");
+	/* What was forced once stands in nobody's way. */
+	assert_int_equal(cg_limits_apply(f->instance, &l, NULL, &err), 0);
+	l.value[CG_LIMIT_PIDS_MAX] = 41;
+	assert_int_equal(cg_limits_apply(f->instance, &l, NULL, &err), 0);
+}
+
 static void test_ceilings(void **state)
 {
 	struct fake *f = *state;
@@ -381,6 +408,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restore, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_shrink, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_shrink_pids, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ceilings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one, setup, teardown),
 	};

@@ -142,7 +142,7 @@ static void test_method(void **state)
 	assert_string_equal(m.allow, "GET");
 	route_match_done(&m);
 	assert_int_equal(look("POST", "/v1/instances/a/b", &m), -EPROTONOSUPPORT);
-	assert_string_equal(m.allow, "GET, DELETE");
+	assert_string_equal(m.allow, "GET, DELETE, PATCH");
 	route_match_done(&m);
 	assert_none("get", "/v1/host", EPROTONOSUPPORT);
 	assert_none("", "/v1/host", EPROTONOSUPPORT);

@@ -153,15 +153,16 @@ int cg_dedicated_set(struct cg_root *r, const cpu_set_t *machine, const cpu_set_
 int cg_instance_create(struct cg_root *r, const struct cg_instance_spec *spec,
 		       struct cg_instance *ret, struct cg_limit_status *status, struct err *err)
 {
+	struct rig_cgroup *c = cgroup_find(spec->id);
+
 	(void)r;
 	(void)status;
-	if (cgroup_find(spec->id) && rig->busy)
+	if (c && rig->busy)
 		return err_set(err, EBUSY, "processes live there");
-	if (!cgroup_find(spec->id))
-		(void)cgroup_add(spec->tenant_id, spec->id);
-	for (size_t i = 0; i < rig->n_cgroups; i++)
-		if (str_eq(rig->cgroups[i].id, spec->id))
-			take_cpus(&rig->cgroups[i], spec);
+	if (!c)
+		c = cgroup_add(spec->tenant_id, spec->id);
+	c->limits = *spec->limits;
+	take_cpus(c, spec);
 	open_both(ret, spec->tenant_id, spec->id);
 	return 0;
 }
@@ -186,12 +187,21 @@ void cg_instance_done(struct cg_instance *i)
 int cg_instance_apply(struct cg_root *r, const struct cg_instance *i, const struct cg_limits *l,
 		      unsigned flags, struct cg_limit_status *status, struct err *err)
 {
+	struct rig_cgroup *c = cgroup_find(i->id);
+
 	(void)r;
-	(void)i;
-	(void)l;
-	(void)flags;
 	(void)status;
-	(void)err;
+	if (!c)
+		return err_set(err, ENOENT, "no cgroup '%s'", i->id);
+	if (!(flags & CG_APPLY_FORCE) && l->value[CG_LIMIT_MEMORY_MAX] < rig->memory_used)
+		return err_set(err, EBUSY, "cannot lower 'memory.limit': in use");
+	if (flags & CG_APPLY_CHECK)
+		return 0;
+	if (rig->limits_fail) {
+		rig->limits_fail--;
+		return err_set(err, EIO, "cannot set 'pids': the kernel holds another");
+	}
+	c->limits = *l;
 	return 0;
 }
 

@@ -57,7 +57,8 @@ struct rig_cgroup {
 	int fd;
 	bool is_fenced;
 	cpu_set_t cpus;
-	bool is_frozen; /* it was told to be */
+	bool is_frozen;		 /* it was told to be */
+	struct cg_limits limits; /* as they were written last */
 };
 
 struct rig {
@@ -93,6 +94,8 @@ struct rig {
 	cpu_set_t dedicated, partition; /* of the root, as it was told last */
 	bool never_freezes;		/* processes that do not stand still */
 	unsigned freezes, thaws;	/* writes */
+	unsigned limits_fail;		/* so many writings of limits fail */
+	uint64_t memory_used;		/* of each instance: no limit goes below unforced */
 	unsigned busy;			/* so many removals find processes */
 	int timeout_ms;			/* the longest wait that was asked for */
 };

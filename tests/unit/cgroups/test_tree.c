@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Changing the limits of an instance, with the sums above it, on a tree of plain files. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "cgroups/tree.h"
+
+#define MiB (UINT64_C(1) << 20)
+#define TENANT "1111111111111111"
+#define INSTANCE "2222222222222222"
+
+struct fake {
+	char top[32];
+	int tenant;
+	struct cg_root root;
+	struct cg_instance i;
+};
+
+static void put(int dirfd, const char *name, const char *text)
+{
+	_cleanup_close_ int fd =
+		openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	assert_true(fd >= 0);
+	assert_int_equal(file_write_all(fd, text, strlen(text), NULL), 0);
+}
+
+static void expect(int dirfd, const char *name, const char *first_line)
+{
+	_cleanup_free_ char *text = NULL;
+
+	assert_int_equal(file_read_at(dirfd, name, 4096, &text, NULL, NULL), 0);
+	text[strcspn(text, "\n")] = '\0';
+	assert_string_equal(text, first_line);
+}
+
+static int fake_dir(int dirfd, const char *name)
+{
+	int fd;
+
+	if (*name)
+		assert_int_equal(mkdirat(dirfd, name, 0755), 0);
+	fd = openat(dirfd, *name ? name : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	put(fd, "cgroup.controllers", "cpuset cpu io memory pids\n");
+	put(fd, "cgroup.events", "populated 0\nfrozen 0\n");
+	put(fd, "cpu.max", "max 100000\n");
+	put(fd, "cpu.max.burst", "0\n");
+	put(fd, "cpu.weight", "100\n");
+	put(fd, "memory.max", "max\n");
+	put(fd, "memory.min", "0\n");
+	put(fd, "memory.swap.max", "max\n");
+	put(fd, "memory.current", "1048576\n");
+	put(fd, "pids.max", "max\n");
+	return fd;
+}
+
+static int setup(void **state)
+{
+	struct fake *f = calloc(1, sizeof(*f));
+	int top;
+
+	assert_non_null(f);
+	(void)str_copy(f->top, sizeof(f->top), "/tmp/cg-tree-XXXXXX");
+	assert_non_null(mkdtemp(f->top));
+	top = path_open_dir(f->top, NULL);
+	f->root = CG_ROOT_INIT;
+	f->root.fd = fake_dir(top, "");
+	close(top);
+	f->root.shared = fake_dir(f->root.fd, "shared");
+	f->tenant = fake_dir(f->root.shared, TENANT);
+	f->i = CG_INSTANCE_INIT;
+	f->i.fd = fake_dir(f->tenant, INSTANCE);
+	(void)str_copy(f->i.tenant_id, sizeof(f->i.tenant_id), TENANT);
+	(void)str_copy(f->i.id, sizeof(f->i.id), INSTANCE);
+	assert_int_equal(cg_root_recount(&f->root, NULL), 0);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fake *f = *state;
+	_cleanup_close_ int tmp = path_open_dir("/tmp", NULL);
+
+	close(f->tenant);
+	cg_instance_done(&f->i);
+	cg_root_done(&f->root);
+	assert_int_equal(path_remove_tree(tmp, f->top + strlen("/tmp/"), NULL), 0);
+	free(f);
+	return 0;
+}
+
+static struct cg_limits limits(uint64_t max, uint64_t min, uint64_t pids)
+{
+	struct cg_limits l;
+
+	cg_limits_init(&l);
+	l.value[CG_LIMIT_MEMORY_MAX] = max;
+	l.value[CG_LIMIT_MEMORY_MIN] = min;
+	l.value[CG_LIMIT_PIDS_MAX] = pids;
+	return l;
+}
+
+static void check(const struct fake *f, const char *max, const char *min, const char *pids)
+{
+	expect(f->i.fd, "memory.max", max);
+	expect(f->i.fd, "memory.min", min);
+	expect(f->i.fd, "pids.max", pids);
+	expect(f->tenant, "memory.min", min);
+	expect(f->root.shared, "memory.min", min);
+}
+
+static void test_sums(void **state)
+{
+	struct fake *f = *state;
+	struct cg_limits l = limits(64 * MiB, 16 * MiB, 64);
+
+	assert_int_equal(cg_instance_apply(&f->root, &f->i, &l, 0, NULL, NULL), 0);
+	check(f, "67108864", "16777216", "64");
+	l = limits(32 * MiB, 8 * MiB, 32);
+	assert_int_equal(cg_instance_apply(&f->root, &f->i, &l, CG_APPLY_CHECK, NULL, NULL), 0);
+	check(f, "67108864", "16777216", "64");
+	assert_int_equal(cg_instance_apply(&f->root, &f->i, &l, 0, NULL, NULL), 0);
+	check(f, "33554432", "8388608", "32");
+}
+
+/* The instance takes its limits, and what is above it does not take the sum: all goes back, and the
+ * next change counts right. */
+static void test_sums_refused(void **state)
+{
+	struct fake *f = *state;
+	struct cg_limits l = limits(64 * MiB, 16 * MiB, 64);
+	struct err err = ERR_INIT;
+
+	assert_int_equal(cg_instance_apply(&f->root, &f->i, &l, 0, NULL, &err), 0);
+	assert_int_equal(renameat(f->root.shared, "memory.min", f->root.shared, "was"), 0);
+	assert_int_equal(mkdirat(f->root.shared, "memory.min", 0755), 0);
+	l = limits(128 * MiB, 32 * MiB, 128);
+	assert_true(cg_instance_apply(&f->root, &f->i, &l, 0, NULL, &err) < 0);
+	assert_int_equal(unlinkat(f->root.shared, "memory.min", AT_REMOVEDIR), 0);
+	assert_int_equal(renameat(f->root.shared, "was", f->root.shared, "memory.min"), 0);
+	check(f, "67108864", "16777216", "64");
+	assert_int_equal(cg_instance_apply(&f->root, &f->i, &l, 0, NULL, &err), 0);
+	check(f, "134217728", "33554432", "128");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_sums, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sums_refused, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
