@@ -83,6 +83,7 @@ int cg_host_parse(const char *mountinfo, struct cg_host *ret, struct err *err)
 	}
 	h.nsdelegate = cg_names_has(h.options, "nsdelegate");
 	h.memory_recursiveprot = cg_names_has(h.options, "memory_recursiveprot");
+	h.memory_localevents = cg_names_has(h.options, "memory_localevents");
 	*ret = h;
 	return 0;
 }

@@ -39,6 +39,7 @@ struct cg_host {
 	char options[CG_NAMES_MAX];	/* of the superblock, separated by commas */
 	bool nsdelegate;		/* without it a guest can change limits of its own top */
 	bool memory_recursiveprot; /* without it memory.min does not reach the guest's children */
+	bool memory_localevents;   /* memory.events of an instance lacks what happens below it */
 };
 
 /* Finds the mount in /proc/self/mountinfo. -ENOENT when there is no cgroup2 mount. */

@@ -144,7 +144,8 @@ const char *inst_exit_name(enum keeper_exit how);
 bool inst_is_up(const struct inst *i);
 
 /* Usage from the kernel, read anew where what was read last is older than 'max_age' microseconds
- * (0: always). -ENODATA when it does not run. */
+ * (0: always). -ENODATA when it does not run. memory.events is left out where cgroup2 is mounted
+ * with memory_localevents. */
 int inst_usage(struct inst *i, uint64_t max_age, struct cg_stats *ret, struct err *err);
 /* The CPUs that it may use now, as the kernel says. -ENODATA when it does not run, -ENOENT without
  * the cpuset controller. */

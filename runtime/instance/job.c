@@ -177,8 +177,8 @@ static _Noreturn void job_child(const struct job *j, const char *path, int in, i
 				    (char *)(uintptr_t) "HOME=/root", NULL};
 	sigset_t none;
 
-	/* The long ones tidy up what is outside tmp/ (mmdebstrap's mounts); nobody waits for the
-	 * others to notice. */
+	/* The long ones end what they have started (mmdebstrap and what that runs), for a KILL ends
+	 * its first process only; nobody waits for the others to notice. */
 	(void)prctl(PR_SET_PDEATHSIG, j->spec.flags & JOB_LONG ? SIGTERM : SIGKILL);
 	if (getppid() != parent)
 		_exit(1);

@@ -379,6 +379,10 @@ int inst_usage(struct inst *i, uint64_t max_age, struct cg_stats *ret, struct er
 	r = cg_stats_read(&p->reader, &p->stats, err);
 	if (r < 0)
 		return r;
+	/* The kernel counts a kill at the victim's own cgroup then, somewhere inside: no figure is
+	 * better than a zero. */
+	if (i->manager->cg.host.memory_localevents)
+		p->stats.present &= ~(1u << CG_STATS_MEMORY_EVENTS);
 	p->stats_at = now;
 	*ret = p->stats;
 	return 0;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -148,43 +149,77 @@ static int make_args(struct args *a, const struct release *rel, const char *mirr
 }
 
 /* Durable before it has its name: a cut archive in the cache would fail every later build. */
-static int keep_archive(int dirfd, const char *part, const char *file, struct err *err)
+static int keep_archive(int scratch, int dirfd, const char *file, struct err *err)
 {
-	_cleanup_close_ int fd = path_open_beneath(dirfd, part, O_RDONLY, 0, err);
+	_cleanup_close_ int fd = path_open_beneath(scratch, file, O_RDONLY, 0, err);
 
 	if (fd < 0)
 		return fd;
-	if (fsync(fd) < 0 || renameat(dirfd, part, dirfd, file) < 0)
+	if (fsync(fd) < 0 || renameat(scratch, file, dirfd, file) < 0)
 		return err_sys(err, "cannot keep the archive '%s'", file);
 	return 0;
+}
+
+/* What mmdebstrap writes, the tree and then the archive, is here, where a killed job's remains are
+ * looked for, and not in /tmp. */
+static int make_scratch(int dirfd, const char *name, struct err *err)
+{
+	_cleanup_close_ int fd = -1;
+	int r = path_remove_tree(dirfd, name, err);
+
+	if (r < 0)
+		return r;
+	if (mkdirat(dirfd, name, 0700) < 0)
+		return err_sys(err, "cannot make directory '%s'", name);
+	fd = path_open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY, 0, err);
+	/* The user _apt, who downloads, comes through it. */
+	if (fd >= 0 && fchmod(fd, 0755) < 0)
+		return err_sys(err, "cannot open up directory '%s'", name);
+	return fd < 0 ? fd : take_fd(&fd);
+}
+
+static int run_mmdebstrap(const struct release *rel, const char *mirror, int scratch,
+			  const char *file, struct err *err)
+{
+	_cleanup_free_ struct args *a = calloc(1, sizeof(*a));
+	char epoch[32];
+	int r;
+
+	if (!a)
+		return err_set(err, ENOMEM, "cannot run mmdebstrap: out of memory");
+	if (str_fmt(epoch, sizeof(epoch), "%lld", rel->epoch) < 0 ||
+	    setenv("SOURCE_DATE_EPOCH", epoch, 1) < 0)
+		return err_set(err, EINVAL, "cannot run mmdebstrap: name too long");
+	r = make_args(a, rel, mirror, file, err);
+	if (r < 0)
+		return r;
+	job_progress(0, 0, "bootstrap");
+	/* mmdebstrap mounts proc, sysfs and parts of /dev in the tree, and on its end by a signal
+	 * they stay. */
+	r = tool_run(a->argv, scratch, TOOL_OWN_TMP, err);
+	if (r == -EOPNOTSUPP && err)
+		(void)err_hint(err, "install mmdebstrap on the host, or import an archive");
+	if (r == -ECHILD && err)
+		(void)err_hint(err, "its own words are in the log of the job");
+	return r;
 }
 
 static int bootstrap(const struct release *rel, const char *mirror, int dirfd, const char *file,
 		     struct err *err)
 {
-	_cleanup_free_ struct args *a = calloc(1, sizeof(*a));
-	char part[128], epoch[32];
+	_cleanup_close_ int scratch = -1;
+	char name[128];
 	int r;
 
-	if (!a)
-		return err_set(err, ENOMEM, "cannot run mmdebstrap: out of memory");
-	if (str_fmt(part, sizeof(part), "%s.part", file) < 0 ||
-	    str_fmt(epoch, sizeof(epoch), "%lld", rel->epoch) < 0 ||
-	    setenv("SOURCE_DATE_EPOCH", epoch, 1) < 0)
+	if (str_fmt(name, sizeof(name), ".%s.tmp", file) < 0)
 		return err_set(err, EINVAL, "cannot run mmdebstrap: name too long");
-	r = make_args(a, rel, mirror, part, err);
-	if (r < 0)
-		return r;
-	job_progress(0, 0, "bootstrap");
-	r = tool_run(a->argv, dirfd, err);
-	if (r == -EOPNOTSUPP && err)
-		(void)err_hint(err, "install mmdebstrap on the host, or import an archive");
-	if (r == -ECHILD && err)
-		(void)err_hint(err, "its own words are in the log of the job");
+	scratch = make_scratch(dirfd, name, err);
+	if (scratch < 0)
+		return scratch;
+	r = run_mmdebstrap(rel, mirror, scratch, file, err);
 	if (r == 0)
-		r = keep_archive(dirfd, part, file, err);
-	if (r < 0)
-		(void)unlinkat(dirfd, part, 0);
+		r = keep_archive(scratch, dirfd, file, err);
+	(void)path_remove_tree(dirfd, name, NULL);
 	return r;
 }
 

@@ -219,7 +219,7 @@ static int make_host_key(const struct identity *in, size_t i, int ssh, struct er
 
 	/* Of an attempt before; ssh-keygen would ask whether to overwrite. */
 	(void)unlinkat(in->scratch, host_keys[i].file, 0);
-	r = tool_run(argv, in->scratch, err);
+	r = tool_run(argv, in->scratch, 0, err);
 	if (r == -EOPNOTSUPP && err)
 		return err_hint(err, "install openssh-client on the host");
 	if (r == 0)

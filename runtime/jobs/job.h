@@ -14,9 +14,10 @@
  * when neither came, the job was killed. stderr is for people (the output of mmdebstrap, say), may
  * be long and is never parsed. A wrong command line is the error "invalid".
  * SIGTERM cancels: the job tidies up and ends with the error code "cancelled". SIGKILL is safe as
- * well: it leaves nothing but directories in the pool's tmp/, which "clean-tmp" removes (and of a
- * build, mounts of mmdebstrap's there). Descriptor 3, where it is given, is the lock that says to
- * the next vpsd that this job lives: it stays open to the end and is given to nobody.
+ * well: it leaves nothing but directories in the pool's tmp/, which "clean-tmp" removes, and in a
+ * cache one that the next job removes; mmdebstrap's mounts are in a namespace that ends with its
+ * last process. Descriptor 3, where it is given, is the lock that says to the next vpsd that this
+ * job lives: it stays open to the end and is given to nobody.
  *
  * Verbs; DIR is the pool, ID an instance id (16 hex digits), HEX a digest (64 hex digits):
  *

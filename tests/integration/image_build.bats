@@ -5,6 +5,8 @@
 load lib
 
 setup_file() {
+	# It is the mirror's speed, and that of unpacking 200 MiB.
+	export BATS_TEST_TIMEOUT=400
 	[ "$VPS_TEST_MODE" = vm ] || host_up
 }
 
@@ -17,6 +19,36 @@ teardown_file() {
 	run vps image build debian-99
 	[ "$status" -eq 1 ]
 	contains "$output" "debian-12"
+}
+
+# Whether mmdebstrap has got as far as mounts, in whatever namespace.
+is_mounted() {
+	cat /proc/[0-9]*/mountinfo 2>/dev/null | grep -q '/mmdebstrap[^ ]*/dev/pts '
+}
+
+traces() {
+	ls -A "$T/state/pool/tmp"
+	find /tmp -maxdepth 1 -name 'mmdebstrap*'
+	cat /proc/self/mountinfo
+}
+
+has_traces() {
+	[ "$(traces)" = "$1" ]
+}
+
+@test "a build that is cut off half-way leaves no mounts and no files" {
+	host_only "the test machine has no network"
+	local before client
+	before=$(traces)
+	vps image build debian-12 --name cut >"$T/cut" 2>&1 3>&- &
+	client=$!
+	await 300 is_mounted
+	kill_vpsd KILL
+	wait "$client" || true
+	start_vpsd
+	await 20 has_traces "$before" || fail "$(diff <(echo "$before") <(traces))"
+	run ! is_mounted
+	equal "$(vps image ls --json | jq '[.images[] | select(.name == "cut")] | length')" 0
 }
 
 @test "vps image build debian-12 gives an image that runs" {

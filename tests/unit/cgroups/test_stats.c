@@ -190,6 +190,8 @@ static void test_host(void **state)
 		"31 23 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
 		"31 23 0:28 / /sys/fs/cgroup rw,nosuid master:1 - cgroup2 cgroup2 "
 		"rw,seclabel,nsdelegate,memory_recursiveprot\n";
+	static const char local[] = "31 23 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 "
+				    "rw,nsdelegate,memory_recursiveprot,memory_localevents\n";
 	static const char *const none[] = {
 		"",
 		"\n\n",
@@ -209,7 +211,9 @@ static void test_host(void **state)
 	assert_false(h.nsdelegate || h.memory_recursiveprot);
 	assert_int_equal(cg_host_parse(pure, &h, &err), 0);
 	assert_string_equal(h.mount, "/sys/fs/cgroup");
-	assert_true(h.nsdelegate && h.memory_recursiveprot);
+	assert_true(h.nsdelegate && h.memory_recursiveprot && !h.memory_localevents);
+	assert_int_equal(cg_host_parse(local, &h, &err), 0);
+	assert_true(h.memory_localevents);
 	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
 		err = ERR_INIT;
 		assert_int_equal(cg_host_parse(none[i], &h, &err), -ENOENT);

@@ -10,8 +10,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,15 +29,28 @@ static void wait_a_moment(void)
 	(void)nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 }
 
+/* In the place of libc's, which the child calls before it becomes the program: here is where the
+ * job is cancelled too early. */
+static bool is_early;
+
+int close_range(unsigned first, unsigned last, int flags)
+{
+	if (is_early) {
+		(void)kill(getppid(), SIGTERM);
+		(void)nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+	}
+	return (int)syscall(SYS_close_range, first, last, flags);
+}
+
 /* A job that runs a script in 'dir' and ends with the errno of it. */
-static pid_t job(int dir, const char *script)
+static pid_t job(int dir, enum tool_flags flags, const char *script)
 {
 	const char *const argv[] = {"sh", "-c", script, NULL};
 	pid_t pid = fork();
 
 	assert_true(pid >= 0);
 	if (pid == 0)
-		_exit(job_signals(NULL) < 0 ? 255 : -tool_run(argv, dir, NULL));
+		_exit(job_signals(NULL) < 0 ? 255 : -tool_run(argv, dir, flags, NULL));
 	return pid;
 }
 
@@ -52,11 +67,11 @@ static void test_ends(void **state)
 	_cleanup_close_ int dir = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	(void)state;
-	assert_int_equal(end_of(job(dir, "exit 0")), 0);
-	assert_int_equal(end_of(job(dir, "exit 3")), ECHILD);
-	assert_int_equal(end_of(job(dir, "kill -9 $$")), ECHILD);
-	assert_int_equal(end_of(job(dir, "kill -TERM -$$; sleep 1000")), ECHILD);
-	assert_int_equal(tool_run((const char *const[]){"no-such-program", NULL}, dir, NULL),
+	assert_int_equal(end_of(job(dir, 0, "exit 0")), 0);
+	assert_int_equal(end_of(job(dir, 0, "exit 3")), ECHILD);
+	assert_int_equal(end_of(job(dir, 0, "kill -9 $$")), ECHILD);
+	assert_int_equal(end_of(job(dir, 0, "kill -TERM -$$; sleep 1000")), ECHILD);
+	assert_int_equal(tool_run((const char *const[]){"no-such-program", NULL}, dir, 0, NULL),
 			 -EOPNOTSUPP);
 }
 
@@ -103,7 +118,7 @@ static void test_cancelled(void **state)
 
 		assert_non_null(mkdtemp(name));
 		dir = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		pid = job(dir, scripts[i]);
+		pid = job(dir, 0, scripts[i]);
 		while (faccessat(dir, "up", F_OK, 0) < 0)
 			wait_a_moment();
 		(void)alarm(60);
@@ -116,11 +131,100 @@ static void test_cancelled(void **state)
 	}
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
+}
+
+/* Between fork and exec the signal is not lost: 3 s later it would be KILL. */
+static void test_cancelled_early(void **state)
+{
+	_cleanup_close_ int dir = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint64_t start = now_ms();
+	pid_t pid;
+
+	(void)state;
+	is_early = true;
+	pid = job(dir, 0, "sleep 1000");
+	is_early = false;
+	(void)alarm(60);
+	assert_int_equal(end_of(pid), ECANCELED);
+	(void)alarm(0);
+	assert_true(now_ms() - start < 2500);
+}
+
+/* The signals come through again afterwards, and the program does not have them blocked. */
+static void test_signals(void **state)
+{
+	_cleanup_close_ int dir = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const char *const argv[] = {"grep", "-q", "^SigBlk:.0*$", "/proc/self/status", NULL};
+	sigset_t mask;
+
+	(void)state;
+	assert_int_equal(tool_run(argv, dir, 0, NULL), 0);
+	assert_int_equal(sigprocmask(SIG_BLOCK, NULL, &mask), 0);
+	assert_false(sigismember(&mask, SIGTERM) || sigismember(&mask, SIGINT));
+}
+
+static bool may_mount(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(unshare(CLONE_NEWNS) < 0);
+	return end_of(pid) == 0;
+}
+
+/* Also where the program and what it started are killed in the middle of it. */
+static void test_own_tmp(void **state)
+{
+	static const char *const scripts[] = {
+		"mkdir m; mount -t tmpfs none m && mkdir m/x && : >up; exec sleep 1000",
+		"trap '' TERM; mkdir m; mount -t tmpfs none m && (cd m; : >../up; exec sleep 1000)",
+	};
+	char name[] = "/var/tmp/tool.XXXXXX";
+	_cleanup_close_ int dir = -1;
+
+	(void)state;
+	if (!may_mount())
+		skip(); /* needs root */
+	assert_non_null(mkdtemp(name));
+	dir = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* Where it starts is its /tmp, and nobody else's. */
+	assert_int_equal(end_of(job(dir, TOOL_OWN_TMP, "test $PWD = /tmp && : >/tmp/up")), 0);
+	assert_int_equal(unlinkat(dir, "up", 0), 0);
+	for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
+		_cleanup_free_ char *mounts = NULL;
+		pid_t pid = job(dir, TOOL_OWN_TMP, scripts[i]);
+		size_t len;
+
+		(void)alarm(60);
+		while (faccessat(dir, "up", F_OK, 0) < 0)
+			wait_a_moment();
+		assert_int_equal(kill(pid, SIGTERM), 0);
+		assert_int_equal(end_of(pid), ECANCELED);
+		(void)alarm(0);
+		assert_int_equal(file_read_at(AT_FDCWD, "/proc/self/mountinfo", 1 << 20, &mounts,
+					      &len, NULL),
+				 0);
+		assert_null(strstr(mounts, name));
+		assert_int_equal(unlinkat(dir, "up", 0), 0);
+		assert_int_equal(unlinkat(dir, "m", AT_REMOVEDIR), 0);
+	}
+	assert_int_equal(rmdir(name), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_cancelled),
+		cmocka_unit_test(test_cancelled_early),
+		cmocka_unit_test(test_signals),
+		cmocka_unit_test(test_own_tmp),
 	};
 
 	return cmocka_run_group_tests_name("tool", tests, NULL, NULL);
