@@ -544,7 +544,7 @@ static void test_all_interrupted(void **state)
 	(void)create("a");
 	(void)create("b");
 	/* The operation itself cannot be written: nothing is done. */
-	commits_fail("INSERT ON operations", "NEW.kind = 10");
+	commits_fail("INSERT ON operations", "NEW.kind = 12");
 	assert_int_equal(ended(all_begin("tiny@1", "big")).status, OP_FAILED);
 	holds(find("a"), "tiny", 1, 64, 64);
 	commits_work();
@@ -556,11 +556,11 @@ static void test_all_interrupted(void **state)
 	commits_work();
 	/* vpsd dies half-way: what is moved is moved, and the operation says that there is more. */
 	vpsd_down();
-	rig_sql("UPDATE operations SET status = 0 WHERE kind = 10");
+	rig_sql("UPDATE operations SET status = 0 WHERE kind = 12");
 	vpsd_up();
 	is_sound();
 	assert_int_equal(
-		rig_number("SELECT count(*) FROM operations WHERE kind = 10 AND status = 2 AND "
+		rig_number("SELECT count(*) FROM operations WHERE kind = 12 AND status = 2 AND "
 			   "error_code = 'interrupted'"),
 		1);
 	holds(find("a"), "tiny", 1, 64, 64);
