@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Limits: one row each, applied by one loop that reads back what the kernel made of it.
- */
+/* Limits in the kernel: applied by one loop over the rows that reads back what came of it. */
 #include "cgroups/limits.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,189 +11,11 @@
 #include "base/file.h"
 #include "base/num.h"
 #include "base/str.h"
+#include "cgroups/limit_rows.h"
 #include "cgroups/names.h"
 
-#define CPU_PERIOD_USEC UINT64_C(100000)
-#define CPU_QUOTA_MIN_USEC UINT64_C(1000) /* the kernel refuses less */
-#define WEIGHT_MIN UINT64_C(1)
-#define WEIGHT_MAX UINT64_C(10000)
 #define OFFERED_TEXT 256
 #define CHAIN_MAX 40 /* levels; a bound, not a limit anybody meets */
-
-/* ---- formats ---- */
-
-static int format_cores(uint64_t v, char dst[CG_LIMIT_TEXT])
-{
-	uint64_t quota;
-
-	if (v == CG_UNLIMITED)
-		return str_fmt(dst, CG_LIMIT_TEXT, "max %" PRIu64, CPU_PERIOD_USEC);
-	if (v > UINT64_C(1000000000))
-		return -ERANGE;
-	quota = v * CPU_PERIOD_USEC / 1000;
-	if (quota < CPU_QUOTA_MIN_USEC)
-		quota = CPU_QUOTA_MIN_USEC;
-	return str_fmt(dst, CG_LIMIT_TEXT, "%" PRIu64 " %" PRIu64, quota, CPU_PERIOD_USEC);
-}
-
-static int format_weight(uint64_t v, char dst[CG_LIMIT_TEXT])
-{
-	if (v < WEIGHT_MIN || v > WEIGHT_MAX)
-		return -ERANGE;
-	return str_fmt(dst, CG_LIMIT_TEXT, "%" PRIu64, v);
-}
-
-/* The kernel rounds down to pages and takes what it cannot count for "max". */
-static int format_bytes(uint64_t v, char dst[CG_LIMIT_TEXT])
-{
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-
-	if (v == CG_UNLIMITED)
-		return str_copy(dst, CG_LIMIT_TEXT, "max");
-	if (v > (uint64_t)INT64_MAX / 2)
-		return -ERANGE;
-	return str_fmt(dst, CG_LIMIT_TEXT, "%" PRIu64, v - v % page);
-}
-
-static int format_count(uint64_t v, char dst[CG_LIMIT_TEXT])
-{
-	if (v == CG_UNLIMITED)
-		return str_copy(dst, CG_LIMIT_TEXT, "max");
-	return str_fmt(dst, CG_LIMIT_TEXT, "%" PRIu64, v);
-}
-
-/* A number that ends at one of the given characters or at the end of the text. */
-static int scan(const char **text, const char *stop, uint64_t *ret)
-{
-	const char *end;
-
-	if (num_scan_u64(*text, &end, ret) < 0)
-		return -EBADMSG;
-	if (*end != '\0' && !strchr(stop, *end))
-		return -EBADMSG;
-	*text = *end == '\0' ? end : end + 1;
-	return 0;
-}
-
-static int parse_cores(const char *text, uint64_t *ret)
-{
-	bool max = str_has_prefix(text, "max ");
-	uint64_t quota = 0, period;
-
-	if (max)
-		text += strlen("max ");
-	else if (scan(&text, " ", &quota) < 0)
-		return -EBADMSG;
-	if (scan(&text, "\n", &period) < 0 || period == 0)
-		return -EBADMSG;
-	/* Nearest, so that a quota of ours comes back as it went. */
-	if (!max && quota > (UINT64_MAX - period) / 1000)
-		return -EBADMSG;
-	*ret = max ? CG_UNLIMITED : (quota * 1000 + period / 2) / period;
-	return 0;
-}
-
-static int parse_number(const char *text, uint64_t *ret)
-{
-	uint64_t v;
-
-	if (scan(&text, "\n", &v) < 0)
-		return -EBADMSG;
-	*ret = v;
-	return 0;
-}
-
-static int parse_or_max(const char *text, uint64_t *ret)
-{
-	if (strncmp(text, "max", 3) == 0 && (text[3] == '\0' || text[3] == '\n')) {
-		*ret = CG_UNLIMITED;
-		return 0;
-	}
-	return parse_number(text, ret);
-}
-
-static void show_cores(char dst[NUM_TEXT], uint64_t v)
-{
-	(void)str_fmt(dst, NUM_TEXT, "%" PRIu64 ".%03" PRIu64 " cores", v / 1000, v % 1000);
-}
-
-static void show_number(char dst[NUM_TEXT], uint64_t v)
-{
-	(void)str_fmt(dst, NUM_TEXT, "%" PRIu64, v);
-}
-
-/* ---- the table ---- */
-
-static const struct limit_row {
-	const char *name;
-	const char *controller;
-	const char *file;
-	int (*format)(uint64_t value, char dst[CG_LIMIT_TEXT]);
-	int (*parse)(const char *text, uint64_t *ret);
-	void (*show)(char dst[NUM_TEXT], uint64_t value);
-	uint64_t initial; /* the kernel's own */
-	bool ceiling;	  /* every ancestor bounds it too */
-} limit_rows[] = {
-	[CG_LIMIT_CPU_CORES] = {"cpu.cores", "cpu", "cpu.max", format_cores, parse_cores,
-				show_cores, CG_UNLIMITED, true},
-	[CG_LIMIT_CPU_BURST] = {"cpu.burst", "cpu", "cpu.max.burst", format_count, parse_number,
-				num_format_duration, 0, false},
-	[CG_LIMIT_CPU_WEIGHT] = {"cpu.guarantee", "cpu", "cpu.weight", format_weight, parse_number,
-				 show_number, 100, false},
-	[CG_LIMIT_MEMORY_MAX] = {"memory.limit", "memory", "memory.max", format_bytes, parse_or_max,
-				 num_format_size_short, CG_UNLIMITED, true},
-	[CG_LIMIT_MEMORY_MIN] = {"memory.guarantee", "memory", "memory.min", format_bytes,
-				 parse_or_max, num_format_size_short, 0, false},
-	[CG_LIMIT_SWAP_MAX] = {"memory.swap", "memory", "memory.swap.max", format_bytes,
-			       parse_or_max, num_format_size_short, CG_UNLIMITED, true},
-	[CG_LIMIT_PIDS_MAX] = {"pids", "pids", "pids.max", format_count, parse_or_max, show_number,
-			       CG_UNLIMITED, true},
-};
-
-_Static_assert(sizeof(limit_rows) / sizeof(limit_rows[0]) == CG_LIMIT_MAX, "one row per limit");
-
-void cg_limits_init(struct cg_limits *l)
-{
-	for (int i = 0; i < CG_LIMIT_MAX; i++)
-		l->value[i] = limit_rows[i].initial;
-}
-
-uint64_t cg_weight_from_cores(uint64_t thousandths)
-{
-	uint64_t weight = thousandths / 10;
-
-	if (weight < WEIGHT_MIN)
-		return WEIGHT_MIN;
-	return weight > WEIGHT_MAX ? WEIGHT_MAX : weight;
-}
-
-const char *cg_limit_name(enum cg_limit limit)
-{
-	return (unsigned)limit < CG_LIMIT_MAX ? limit_rows[limit].name : NULL;
-}
-
-const char *cg_limit_file(enum cg_limit limit)
-{
-	return (unsigned)limit < CG_LIMIT_MAX ? limit_rows[limit].file : NULL;
-}
-
-int cg_limit_format(enum cg_limit limit, uint64_t value, char dst[CG_LIMIT_TEXT])
-{
-	return (unsigned)limit < CG_LIMIT_MAX ? limit_rows[limit].format(value, dst) : -EINVAL;
-}
-
-int cg_limit_parse(enum cg_limit limit, const char *text, uint64_t *ret)
-{
-	return (unsigned)limit < CG_LIMIT_MAX ? limit_rows[limit].parse(text, ret) : -EINVAL;
-}
-
-static void show(char dst[NUM_TEXT], const struct limit_row *row, uint64_t value)
-{
-	if (value == CG_UNLIMITED)
-		(void)str_copy(dst, NUM_TEXT, "unlimited");
-	else
-		row->show(dst, value);
-}
 
 /* ---- one file ---- */
 
@@ -253,7 +72,7 @@ static int open_row(int dirfd, const struct limit_row *row, int mode, struct err
 
 int cg_limit_get(int dirfd, enum cg_limit limit, uint64_t *ret, struct err *err)
 {
-	const struct limit_row *row = &limit_rows[limit];
+	const struct limit_row *row = &cg_limit_rows[limit];
 	_cleanup_close_ int fd = open_row(dirfd, row, O_RDONLY, err);
 
 	return fd < 0 ? fd : read_value(fd, row, ret, err);
@@ -266,7 +85,7 @@ static int set_and_check(int fd, const struct limit_row *row, uint64_t value, st
 	uint64_t want, got;
 	int r;
 
-	show(asked, row, value);
+	cg_limit_show(asked, row, value);
 	r = row->format(value, text);
 	if (r < 0)
 		return err_set(err, -r, "cannot set '%s' to %s: out of range", row->name, asked);
@@ -281,7 +100,7 @@ static int set_and_check(int fd, const struct limit_row *row, uint64_t value, st
 	if (r < 0)
 		return err_ctx(err, "cannot check '%s'", row->name);
 	if (got != want) {
-		show(held, row, got);
+		cg_limit_show(held, row, got);
 		return err_set(err, EIO, "cannot set '%s' to %s: the kernel holds %s in '%s'",
 			       row->name, asked, held, row->file);
 	}
@@ -290,7 +109,7 @@ static int set_and_check(int fd, const struct limit_row *row, uint64_t value, st
 
 int cg_limit_set(int dirfd, enum cg_limit limit, uint64_t value, struct err *err)
 {
-	const struct limit_row *row = &limit_rows[limit];
+	const struct limit_row *row = &cg_limit_rows[limit];
 	_cleanup_close_ int fd = open_row(dirfd, row, O_RDWR, err);
 
 	return fd < 0 ? fd : set_and_check(fd, row, value, err);
@@ -334,7 +153,7 @@ static int tighten(int dirfd, int depth, uint64_t value[CG_LIMIT_MAX], struct er
 			uint64_t v;
 			int r;
 
-			if (!limit_rows[i].ceiling)
+			if (!cg_limit_rows[i].ceiling)
 				continue;
 			r = cg_limit_get(dir, (enum cg_limit)i, &v, err);
 			if (r == -ENOENT) {
@@ -359,7 +178,7 @@ int cg_limits_read(int dirfd, int depth, const struct cg_limits *configured,
 	int r;
 
 	for (int i = 0; i < CG_LIMIT_MAX; i++) {
-		const struct limit_row *row = &limit_rows[i];
+		const struct limit_row *row = &cg_limit_rows[i];
 		char text[CG_LIMIT_TEXT] = "", held[NUM_TEXT];
 		uint64_t want;
 
@@ -381,7 +200,7 @@ int cg_limits_read(int dirfd, int depth, const struct cg_limits *configured,
 			continue;
 		if (row->format(configured->value[i], text) < 0 || row->parse(text, &want) < 0 ||
 		    want != value[i]) {
-			show(held, row, value[i]);
+			cg_limit_show(held, row, value[i]);
 			st[i].effective = false;
 			(void)str_fmt(st[i].reason, sizeof(st[i].reason),
 				      "the kernel holds %s in '%s'", held, row->file);
@@ -420,7 +239,7 @@ static int check_shrink(int dirfd, uint64_t max, struct err *err)
 	/* Without the controller there is nothing to shrink; the loop reports that. */
 	if (max == CG_UNLIMITED ||
 	    file_read_short_at(dirfd, "memory.current", text, sizeof(text), NULL) < 0 ||
-	    parse_number(text, &used) < 0 || used <= max)
+	    num_parse_u64(text, 0, UINT64_MAX, &used) < 0 || used <= max)
 		return 0;
 	if (file_read_at(dirfd, "memory.stat", 65536, &stat, NULL, NULL) == 0)
 		cache = stat_bytes(stat, "active_file") + stat_bytes(stat, "inactive_file");
@@ -450,7 +269,7 @@ static void change_done(struct change *c)
 static int change_open(int dirfd, unsigned flags, struct change *c, struct err *err)
 {
 	for (int i = 0; i < CG_LIMIT_MAX; i++) {
-		const struct limit_row *row = &limit_rows[i];
+		const struct limit_row *row = &cg_limit_rows[i];
 		int r;
 
 		if ((flags & CG_APPLY_CEILINGS) && !row->ceiling)
@@ -476,7 +295,7 @@ static int drop_burst(struct change *c, struct err *err)
 {
 	int fd = c->fd[CG_LIMIT_CPU_BURST];
 
-	return fd < 0 ? 0 : write_line(fd, limit_rows[CG_LIMIT_CPU_BURST].file, "0", err);
+	return fd < 0 ? 0 : write_line(fd, cg_limit_rows[CG_LIMIT_CPU_BURST].file, "0", err);
 }
 
 /* Newest first. A failure here changes nothing about the answer. */
@@ -485,9 +304,9 @@ static void change_undo(struct change *c, int newest)
 	(void)drop_burst(c, NULL);
 	for (int i = newest; i >= 0; i--)
 		if (c->fd[i] >= 0)
-			(void)write_line(c->fd[i], limit_rows[i].file, c->old[i], NULL);
+			(void)write_line(c->fd[i], cg_limit_rows[i].file, c->old[i], NULL);
 	if (c->fd[CG_LIMIT_CPU_BURST] >= 0)
-		(void)write_line(c->fd[CG_LIMIT_CPU_BURST], limit_rows[CG_LIMIT_CPU_BURST].file,
+		(void)write_line(c->fd[CG_LIMIT_CPU_BURST], cg_limit_rows[CG_LIMIT_CPU_BURST].file,
 				 c->old[CG_LIMIT_CPU_BURST], NULL);
 }
 
@@ -498,7 +317,7 @@ static int change_write(struct change *c, const struct cg_limits *l, struct err 
 	for (int i = 0; r >= 0 && i < CG_LIMIT_MAX; i++) {
 		if (c->fd[i] < 0)
 			continue;
-		r = set_and_check(c->fd[i], &limit_rows[i], l->value[i], err);
+		r = set_and_check(c->fd[i], &cg_limit_rows[i], l->value[i], err);
 		if (r < 0)
 			change_undo(c, i);
 	}
@@ -529,20 +348,20 @@ int cg_limits_apply_flags(int dirfd, const struct cg_limits *l, unsigned flags,
 		return r;
 	/* The values are held; what is above decides only how much of them counts. */
 	for (int i = 0; i < CG_LIMIT_MAX; i++) {
-		value[i] = limit_rows[i].initial;
-		if (c.fd[i] >= 0 && read_value(c.fd[i], &limit_rows[i], &value[i], NULL) < 0)
+		value[i] = cg_limit_rows[i].initial;
+		if (c.fd[i] >= 0 && read_value(c.fd[i], &cg_limit_rows[i], &value[i], NULL) < 0)
 			value[i] = l->value[i];
 	}
 	(void)tighten(dirfd, CHAIN_MAX, value, NULL);
 	for (int i = 0; i < CG_LIMIT_MAX; i++) {
-		if ((flags & CG_APPLY_CEILINGS) && !limit_rows[i].ceiling)
+		if ((flags & CG_APPLY_CEILINGS) && !cg_limit_rows[i].ceiling)
 			status[i] = (struct cg_limit_status){
 				.configured = l->value[i],
 				.actual = l->value[i],
 				.reason = "kept as the sum of what lies below",
 			};
 		else if (c.fd[i] < 0)
-			status_missing(dirfd, &limit_rows[i], l->value[i], offered, &status[i]);
+			status_missing(dirfd, &cg_limit_rows[i], l->value[i], offered, &status[i]);
 		else
 			status[i] = (struct cg_limit_status){
 				.effective = true,

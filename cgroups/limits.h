@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Resource limits of one cgroup as plain numbers: written to the kernel and read back.
- * One row per limit in limits.c says its name, controller, file and format.
+ * One row per limit in limit_rows.c says its name, controller, file and format.
  */
 #pragma once
 
