@@ -11,12 +11,13 @@
 struct limit_row {
 	const char *name;
 	const char *controller;
-	const char *file;
+	const char *file; /* NULL = the one whose weights the disk heeds */
 	int (*format)(uint64_t value, char dst[CG_LIMIT_TEXT]);
 	int (*parse)(const char *text, uint64_t *ret);
 	void (*show)(char dst[NUM_TEXT], uint64_t value);
 	uint64_t initial; /* the kernel's own */
 	bool ceiling;	  /* every ancestor bounds it too */
+	const char *key;  /* the value stands so in the line of the disk; NULL = in the first */
 };
 
 /* Indexed by enum cg_limit. */
