@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Limits: one row each, applied by one loop that reads back what the kernel made of it.
- */
+/* Limits in the kernel: applied by one loop over the rows that reads back what came of it. */
 #include "cgroups/limits.h"
 
 #include <fcntl.h>
@@ -14,301 +12,200 @@
 #include "base/file.h"
 #include "base/num.h"
 #include "base/str.h"
+#include "cgroups/limit_rows.h"
 #include "cgroups/names.h"
 
-#define CPU_PERIOD_USEC UINT64_C(100000)
-#define CPU_QUOTA_MIN_USEC UINT64_C(1000) /* the kernel refuses less */
-#define WEIGHT_MIN UINT64_C(1)
-#define WEIGHT_MAX UINT64_C(10000)
 #define OFFERED_TEXT 256
-#define CHAIN_MAX 40 /* levels; a bound, not a limit anybody meets */
+#define CHAIN_MAX 40  /* levels; a bound, not a limit anybody meets */
+#define TEXT_MAX 4096 /* of io.max: a line for each disk with a limit */
 
-/* ---- formats ---- */
-
-static int format_cores(uint64_t v, char dst[CG_LIMIT_TEXT])
-{
-	uint64_t quota;
-
-	if (v == CG_UNLIMITED)
-		return str_fmt(dst, CG_LIMIT_TEXT, "max %" PRIu64, CPU_PERIOD_USEC);
-	if (v > UINT64_C(1000000000))
-		return -ERANGE;
-	quota = v * CPU_PERIOD_USEC / 1000;
-	if (quota < CPU_QUOTA_MIN_USEC)
-		quota = CPU_QUOTA_MIN_USEC;
-	return str_fmt(dst, CG_LIMIT_TEXT, "%" PRIu64 " %" PRIu64, quota, CPU_PERIOD_USEC);
-}
-
-static int format_weight(uint64_t v, char dst[CG_LIMIT_TEXT])
-{
-	if (v < WEIGHT_MIN || v > WEIGHT_MAX)
-		return -ERANGE;
-	return str_fmt(dst, CG_LIMIT_TEXT, "%" PRIu64, v);
-}
-
-/* The kernel rounds down to pages and takes what it cannot count for "max". */
-static int format_bytes(uint64_t v, char dst[CG_LIMIT_TEXT])
-{
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-
-	if (v == CG_UNLIMITED)
-		return str_copy(dst, CG_LIMIT_TEXT, "max");
-	if (v > (uint64_t)INT64_MAX / 2)
-		return -ERANGE;
-	return str_fmt(dst, CG_LIMIT_TEXT, "%" PRIu64, v - v % page);
-}
-
-static int format_count(uint64_t v, char dst[CG_LIMIT_TEXT])
-{
-	if (v == CG_UNLIMITED)
-		return str_copy(dst, CG_LIMIT_TEXT, "max");
-	return str_fmt(dst, CG_LIMIT_TEXT, "%" PRIu64, v);
-}
-
-/* A number that ends at one of the given characters or at the end of the text. */
-static int scan(const char **text, const char *stop, uint64_t *ret)
-{
-	const char *end;
-
-	if (num_scan_u64(*text, &end, ret) < 0)
-		return -EBADMSG;
-	if (*end != '\0' && !strchr(stop, *end))
-		return -EBADMSG;
-	*text = *end == '\0' ? end : end + 1;
-	return 0;
-}
-
-static int parse_cores(const char *text, uint64_t *ret)
-{
-	bool max = str_has_prefix(text, "max ");
-	uint64_t quota = 0, period;
-
-	if (max)
-		text += strlen("max ");
-	else if (scan(&text, " ", &quota) < 0)
-		return -EBADMSG;
-	if (scan(&text, "\n", &period) < 0 || period == 0)
-		return -EBADMSG;
-	/* Nearest, so that a quota of ours comes back as it went. */
-	if (!max && quota > (UINT64_MAX - period) / 1000)
-		return -EBADMSG;
-	*ret = max ? CG_UNLIMITED : (quota * 1000 + period / 2) / period;
-	return 0;
-}
-
-static int parse_number(const char *text, uint64_t *ret)
-{
-	uint64_t v;
-
-	if (scan(&text, "\n", &v) < 0)
-		return -EBADMSG;
-	*ret = v;
-	return 0;
-}
-
-static int parse_or_max(const char *text, uint64_t *ret)
-{
-	if (strncmp(text, "max", 3) == 0 && (text[3] == '\0' || text[3] == '\n')) {
-		*ret = CG_UNLIMITED;
-		return 0;
-	}
-	return parse_number(text, ret);
-}
-
-static void show_cores(char dst[NUM_TEXT], uint64_t v)
-{
-	(void)str_fmt(dst, NUM_TEXT, "%" PRIu64 ".%03" PRIu64 " cores", v / 1000, v % 1000);
-}
-
-static void show_number(char dst[NUM_TEXT], uint64_t v)
-{
-	(void)str_fmt(dst, NUM_TEXT, "%" PRIu64, v);
-}
-
-/* ---- the table ---- */
-
-static const struct limit_row {
-	const char *name;
-	const char *controller;
-	const char *file;
-	int (*format)(uint64_t value, char dst[CG_LIMIT_TEXT]);
-	int (*parse)(const char *text, uint64_t *ret);
-	void (*show)(char dst[NUM_TEXT], uint64_t value);
-	uint64_t initial; /* the kernel's own */
-	bool ceiling;	  /* every ancestor bounds it too */
-} limit_rows[] = {
-	[CG_LIMIT_CPU_CORES] = {"cpu.cores", "cpu", "cpu.max", format_cores, parse_cores,
-				show_cores, CG_UNLIMITED, true},
-	[CG_LIMIT_CPU_BURST] = {"cpu.burst", "cpu", "cpu.max.burst", format_count, parse_number,
-				num_format_duration, 0, false},
-	[CG_LIMIT_CPU_WEIGHT] = {"cpu.guarantee", "cpu", "cpu.weight", format_weight, parse_number,
-				 show_number, 100, false},
-	[CG_LIMIT_MEMORY_MAX] = {"memory.limit", "memory", "memory.max", format_bytes, parse_or_max,
-				 num_format_size_short, CG_UNLIMITED, true},
-	[CG_LIMIT_MEMORY_MIN] = {"memory.guarantee", "memory", "memory.min", format_bytes,
-				 parse_or_max, num_format_size_short, 0, false},
-	[CG_LIMIT_SWAP_MAX] = {"memory.swap", "memory", "memory.swap.max", format_bytes,
-			       parse_or_max, num_format_size_short, CG_UNLIMITED, true},
-	[CG_LIMIT_PIDS_MAX] = {"pids", "pids", "pids.max", format_count, parse_or_max, show_number,
-			       CG_UNLIMITED, true},
+/* Where a limit stands: in a file, and there in the first line or in that of a disk. */
+struct place {
+	const struct limit_row *row;
+	const struct cg_disk *disk; /* NULL = it is of none */
+	const char *file;	    /* NULL = nowhere */
+	const char *why_not;	    /* why nowhere */
 };
 
-_Static_assert(sizeof(limit_rows) / sizeof(limit_rows[0]) == CG_LIMIT_MAX, "one row per limit");
-
-void cg_limits_init(struct cg_limits *l)
+/* l NULL = of no disk. */
+static struct place place_of(enum cg_limit limit, const struct cg_limits *l)
 {
-	for (int i = 0; i < CG_LIMIT_MAX; i++)
-		l->value[i] = limit_rows[i].initial;
-}
+	const struct limit_row *row = &cg_limit_rows[limit];
+	const struct cg_disk *disk = l ? l->disk : NULL;
+	struct place p = {.row = row, .file = row->file};
 
-uint64_t cg_weight_from_cores(uint64_t thousandths)
-{
-	uint64_t weight = thousandths / 10;
-
-	if (weight < WEIGHT_MIN)
-		return WEIGHT_MIN;
-	return weight > WEIGHT_MAX ? WEIGHT_MAX : weight;
-}
-
-const char *cg_limit_name(enum cg_limit limit)
-{
-	return (unsigned)limit < CG_LIMIT_MAX ? limit_rows[limit].name : NULL;
-}
-
-const char *cg_limit_file(enum cg_limit limit)
-{
-	return (unsigned)limit < CG_LIMIT_MAX ? limit_rows[limit].file : NULL;
-}
-
-int cg_limit_format(enum cg_limit limit, uint64_t value, char dst[CG_LIMIT_TEXT])
-{
-	return (unsigned)limit < CG_LIMIT_MAX ? limit_rows[limit].format(value, dst) : -EINVAL;
-}
-
-int cg_limit_parse(enum cg_limit limit, const char *text, uint64_t *ret)
-{
-	return (unsigned)limit < CG_LIMIT_MAX ? limit_rows[limit].parse(text, ret) : -EINVAL;
-}
-
-static void show(char dst[NUM_TEXT], const struct limit_row *row, uint64_t value)
-{
-	if (value == CG_UNLIMITED)
-		(void)str_copy(dst, NUM_TEXT, "unlimited");
+	if (row->file && !row->key)
+		return p;
+	p.disk = disk;
+	p.file = NULL;
+	if (!disk)
+		p.why_not = "of no disk";
+	else if (disk->why_not[0])
+		p.why_not = disk->why_not;
+	else if (row->key)
+		p.file = row->file;
+	else if (!disk->weight_file)
+		p.why_not = disk->why_no_weight;
+	else if (l->value[limit] > disk->weight_max)
+		p.why_not = "more than the scheduler bfq takes, 1000";
 	else
-		row->show(dst, value);
+		p.file = disk->weight_file;
+	return p;
 }
 
 /* ---- one file ---- */
 
-/* The first line of an open kernel file, from its beginning. */
-static int read_line(int fd, const char *file, char dst[CG_LIMIT_TEXT], struct err *err)
+/* The text of a limit's value in an open kernel file. */
+static int read_text(int fd, const struct place *p, char dst[CG_LIMIT_TEXT], struct err *err)
 {
-	ssize_t n = pread(fd, dst, CG_LIMIT_TEXT - 1, 0);
+	char text[TEXT_MAX];
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	int r;
 
 	if (n < 0)
-		return err_sys(err, "cannot read '%s'", file);
-	dst[n] = '\0';
-	dst[strcspn(dst, "\n")] = '\0';
-	return 0;
+		return err_sys(err, "cannot read '%s'", p->file);
+	text[n] = '\0';
+	if (p->row->key) {
+		/* Disks without a limit are left out. */
+		r = cg_disk_value(p->disk, text, p->row->key, dst, CG_LIMIT_TEXT);
+		if (r == -ENOENT)
+			r = str_copy(dst, CG_LIMIT_TEXT, "max");
+	} else {
+		text[strcspn(text, "\n")] = '\0';
+		r = str_copy(dst, CG_LIMIT_TEXT, text);
+	}
+	return r < 0 ? err_set(err, EBADMSG, "cannot understand '%s'", p->file) : 0;
 }
 
-static int read_value(int fd, const struct limit_row *row, uint64_t *ret, struct err *err)
+static int read_value(int fd, const struct place *p, uint64_t *ret, struct err *err)
 {
 	char text[CG_LIMIT_TEXT] = "";
-	int r = read_line(fd, row->file, text, err);
+	int r = read_text(fd, p, text, err);
 
 	if (r < 0)
 		return r;
-	if (row->parse(text, ret) < 0)
-		return err_set(err, EBADMSG, "cannot understand '%s' in '%s'", text, row->file);
+	if (p->row->parse(text, ret) < 0)
+		return err_set(err, EBADMSG, "cannot understand '%s' in '%s'", text, p->file);
 	return 0;
 }
 
 /* One write, as kernel files take each write for a whole value. The newline ends the value in a
  * plain file too. */
-static int write_line(int fd, const char *file, const char *text, struct err *err)
+static int write_text(int fd, const struct place *p, const char *text, struct err *err)
 {
-	char line[CG_LIMIT_TEXT + 1];
-	size_t len = strlen(text);
+	char line[CG_LIMIT_TEXT + 64];
 	ssize_t n;
+	int r;
 
-	memcpy(line, text, len);
-	line[len++] = '\n';
-	n = pwrite(fd, line, len, 0);
+	if (p->row->key)
+		r = str_fmt(line, sizeof(line), "%u:%u %s=%s\n", p->disk->major, p->disk->minor,
+			    p->row->key, text);
+	else
+		r = str_fmt(line, sizeof(line), "%s\n", text);
+	if (r < 0)
+		return err_set(err, -r, "cannot write '%s' to '%s'", text, p->file);
+	n = pwrite(fd, line, strlen(line), 0);
 	if (n < 0)
-		return err_sys(err, "cannot write '%s' to '%s'", text, file);
-	if ((size_t)n != len)
-		return err_set(err, EIO, "cannot write '%s' to '%s': cut short", text, file);
+		return err_sys(err, "cannot write '%.*s' to '%s'", (int)strlen(line) - 1, line,
+			       p->file);
+	if ((size_t)n != strlen(line))
+		return err_set(err, EIO, "cannot write '%s' to '%s': cut short", text, p->file);
 	return 0;
 }
 
-static int open_row(int dirfd, const struct limit_row *row, int mode, struct err *err)
+static int open_place(int dirfd, const struct place *p, int mode, struct err *err)
 {
-	int fd = openat(dirfd, row->file, mode | O_CLOEXEC | O_NOFOLLOW);
+	int fd = openat(dirfd, p->file, mode | O_CLOEXEC | O_NOFOLLOW);
 
 	if (fd < 0)
-		return err_sys(err, "cannot open '%s'", row->file);
+		return err_sys(err, "cannot open '%s'", p->file);
 	return fd;
 }
 
-int cg_limit_get(int dirfd, enum cg_limit limit, uint64_t *ret, struct err *err)
+static int get(int dirfd, const struct place *p, uint64_t *ret, struct err *err)
 {
-	const struct limit_row *row = &limit_rows[limit];
-	_cleanup_close_ int fd = open_row(dirfd, row, O_RDONLY, err);
+	_cleanup_close_ int fd = open_place(dirfd, p, O_RDONLY, err);
 
-	return fd < 0 ? fd : read_value(fd, row, ret, err);
+	return fd < 0 ? fd : read_value(fd, p, ret, err);
 }
 
 /* Writes a value and reads it back; what the kernel holds then must be what its format says. */
-static int set_and_check(int fd, const struct limit_row *row, uint64_t value, struct err *err)
+static int set_and_check(int fd, const struct place *p, uint64_t value, struct err *err)
 {
+	const struct limit_row *row = p->row;
 	char text[CG_LIMIT_TEXT] = "", held[NUM_TEXT], asked[NUM_TEXT];
 	uint64_t want, got;
 	int r;
 
-	show(asked, row, value);
+	cg_limit_show(asked, row, value);
 	r = row->format(value, text);
 	if (r < 0)
 		return err_set(err, -r, "cannot set '%s' to %s: out of range", row->name, asked);
 	r = row->parse(text, &want);
 	if (r < 0)
 		return err_set(err, -r, "cannot set '%s' to %s: not a value of '%s'", row->name,
-			       asked, row->file);
-	r = write_line(fd, row->file, text, err);
+			       asked, p->file);
+	/* The first limit that a disk is given, even "max", makes the kernel count its requests. */
+	if (row->key && read_value(fd, p, &got, NULL) == 0 && got == want)
+		return 0;
+	r = write_text(fd, p, text, err);
 	if (r < 0)
 		return err_ctx(err, "cannot set '%s' to %s", row->name, asked);
-	r = read_value(fd, row, &got, err);
+	r = read_value(fd, p, &got, err);
 	if (r < 0)
 		return err_ctx(err, "cannot check '%s'", row->name);
 	if (got != want) {
-		show(held, row, got);
+		cg_limit_show(held, row, got);
 		return err_set(err, EIO, "cannot set '%s' to %s: the kernel holds %s in '%s'",
-			       row->name, asked, held, row->file);
+			       row->name, asked, held, p->file);
 	}
 	return 0;
 }
 
+/* -EINVAL for what is of a disk. */
+static int place_alone(enum cg_limit limit, struct place *ret, struct err *err)
+{
+	*ret = place_of(limit, NULL);
+	return ret->file ? 0 : err_set(err, EINVAL, "'%s' is of a disk", ret->row->name);
+}
+
+int cg_limit_get(int dirfd, enum cg_limit limit, uint64_t *ret, struct err *err)
+{
+	struct place p;
+	int r = place_alone(limit, &p, err);
+
+	return r < 0 ? r : get(dirfd, &p, ret, err);
+}
+
 int cg_limit_set(int dirfd, enum cg_limit limit, uint64_t value, struct err *err)
 {
-	const struct limit_row *row = &limit_rows[limit];
-	_cleanup_close_ int fd = open_row(dirfd, row, O_RDWR, err);
+	_cleanup_close_ int fd = -1;
+	struct place p;
+	int r = place_alone(limit, &p, err);
 
-	return fd < 0 ? fd : set_and_check(fd, row, value, err);
+	if (r < 0)
+		return r;
+	fd = open_place(dirfd, &p, O_RDWR, err);
+	return fd < 0 ? fd : set_and_check(fd, &p, value, err);
 }
 
 /* ---- all of a cgroup ---- */
 
 /* Fills the row of a limit whose file is not there. 'offered' is a buffer for the cgroup's list of
  * controllers, read when it is first needed. */
-static void status_missing(int dirfd, const struct limit_row *row, uint64_t configured,
+static void status_missing(int dirfd, const struct place *p, uint64_t configured,
 			   char offered[OFFERED_TEXT], struct cg_limit_status *s)
 {
+	const struct limit_row *row = p->row;
+
 	if (!*offered &&
 	    file_read_short_at(dirfd, "cgroup.controllers", offered, OFFERED_TEXT, NULL) <= 0)
 		(void)str_copy(offered, OFFERED_TEXT, "-");
 	*s = (struct cg_limit_status){.configured = configured, .actual = row->initial};
-	if (cg_names_has(offered, row->controller))
-		(void)str_fmt(s->reason, sizeof(s->reason), "this kernel has no '%s'", row->file);
+	if (cg_names_has(offered, row->controller) && p->why_not)
+		(void)str_copy(s->reason, sizeof(s->reason), p->why_not);
+	else if (cg_names_has(offered, row->controller))
+		(void)str_fmt(s->reason, sizeof(s->reason), "this kernel has no '%s'", p->file);
 	else
 		(void)str_fmt(s->reason, sizeof(s->reason),
 			      "the '%s' controller is not available in cgroup v2 here",
@@ -317,7 +214,8 @@ static void status_missing(int dirfd, const struct limit_row *row, uint64_t conf
 
 /* Lowers the values to the least found in up to 'depth' levels above dirfd. The top of the
  * hierarchy has no limits and no cgroup.events, so that the walk ends there at the latest. */
-static int tighten(int dirfd, int depth, uint64_t value[CG_LIMIT_MAX], struct err *err)
+static int tighten(int dirfd, int depth, const struct cg_limits *l, uint64_t value[CG_LIMIT_MAX],
+		   struct err *err)
 {
 	_cleanup_close_ int dir = -1;
 
@@ -331,12 +229,13 @@ static int tighten(int dirfd, int depth, uint64_t value[CG_LIMIT_MAX], struct er
 		if (faccessat(dir, "cgroup.events", F_OK, 0) < 0)
 			return 0;
 		for (int i = 0; i < CG_LIMIT_MAX; i++) {
+			const struct place p = place_of((enum cg_limit)i, l);
 			uint64_t v;
 			int r;
 
-			if (!limit_rows[i].ceiling)
+			if (!p.row->ceiling || !p.file)
 				continue;
-			r = cg_limit_get(dir, (enum cg_limit)i, &v, err);
+			r = get(dir, &p, &v, err);
 			if (r == -ENOENT) {
 				cg_err_clear(err);
 				continue;
@@ -359,15 +258,16 @@ int cg_limits_read(int dirfd, int depth, const struct cg_limits *configured,
 	int r;
 
 	for (int i = 0; i < CG_LIMIT_MAX; i++) {
-		const struct limit_row *row = &limit_rows[i];
+		const struct place p = place_of((enum cg_limit)i, configured);
+		const struct limit_row *row = p.row;
 		char text[CG_LIMIT_TEXT] = "", held[NUM_TEXT];
 		uint64_t want;
 
-		r = cg_limit_get(dirfd, (enum cg_limit)i, &value[i], err);
+		r = p.file ? get(dirfd, &p, &value[i], err) : -ENOENT;
 		if (r == -ENOENT) {
 			cg_err_clear(err);
 			value[i] = row->initial;
-			status_missing(dirfd, row, configured ? configured->value[i] : row->initial,
+			status_missing(dirfd, &p, configured ? configured->value[i] : row->initial,
 				       offered, &st[i]);
 			continue;
 		}
@@ -381,13 +281,13 @@ int cg_limits_read(int dirfd, int depth, const struct cg_limits *configured,
 			continue;
 		if (row->format(configured->value[i], text) < 0 || row->parse(text, &want) < 0 ||
 		    want != value[i]) {
-			show(held, row, value[i]);
+			cg_limit_show(held, row, value[i]);
 			st[i].effective = false;
 			(void)str_fmt(st[i].reason, sizeof(st[i].reason),
-				      "the kernel holds %s in '%s'", held, row->file);
+				      "the kernel holds %s in '%s'", held, p.file);
 		}
 	}
-	r = tighten(dirfd, depth, value, err);
+	r = tighten(dirfd, depth, configured, value, err);
 	if (r < 0)
 		return r;
 	for (int i = 0; i < CG_LIMIT_MAX; i++) {
@@ -420,7 +320,7 @@ static int check_memory(int dirfd, uint64_t max, struct err *err)
 	/* Without the controller there is nothing to shrink; the loop reports that. */
 	if (max == CG_UNLIMITED ||
 	    file_read_short_at(dirfd, "memory.current", text, sizeof(text), NULL) < 0 ||
-	    parse_number(text, &used) < 0 || used <= max)
+	    num_parse_u64(text, 0, UINT64_MAX, &used) < 0 || used <= max)
 		return 0;
 	if (file_read_at(dirfd, "memory.stat", 65536, &stat, NULL, NULL) == 0)
 		cache = stat_bytes(stat, "active_file") + stat_bytes(stat, "inactive_file");
@@ -443,7 +343,7 @@ static int check_pids(int dirfd, uint64_t max, struct err *err)
 
 	if (max == CG_UNLIMITED ||
 	    file_read_short_at(dirfd, "pids.current", text, sizeof(text), NULL) < 0 ||
-	    parse_number(text, &used) < 0 || used <= max ||
+	    num_parse_u64(text, 0, UINT64_MAX, &used) < 0 || used <= max ||
 	    cg_limit_get(dirfd, CG_LIMIT_PIDS_MAX, &now, NULL) < 0 || max >= now)
 		return 0;
 	(void)err_set(err, EBUSY, "cannot lower 'pids' to %" PRIu64 ": %" PRIu64 " are in use", max,
@@ -461,6 +361,7 @@ static int check_shrink(int dirfd, const struct cg_limits *l, struct err *err)
 
 /* The files of one cgroup while its limits change. */
 struct change {
+	struct place place[CG_LIMIT_MAX];
 	int fd[CG_LIMIT_MAX]; /* -1 = not there, or not to be changed */
 	char old[CG_LIMIT_MAX][CG_LIMIT_TEXT];
 };
@@ -471,15 +372,17 @@ static void change_done(struct change *c)
 		cleanup_close(&c->fd[i]);
 }
 
-static int change_open(int dirfd, unsigned flags, struct change *c, struct err *err)
+static int change_open(int dirfd, const struct cg_limits *l, unsigned flags, struct change *c,
+		       struct err *err)
 {
 	for (int i = 0; i < CG_LIMIT_MAX; i++) {
-		const struct limit_row *row = &limit_rows[i];
+		const struct place *p = &c->place[i];
 		int r;
 
-		if ((flags & CG_APPLY_CEILINGS) && !row->ceiling)
+		c->place[i] = place_of((enum cg_limit)i, l);
+		if (!p->file || ((flags & CG_APPLY_CEILINGS) && !p->row->ceiling))
 			continue;
-		r = open_row(dirfd, row, O_RDWR, err);
+		r = open_place(dirfd, p, O_RDWR, err);
 		if (r == -ENOENT) {
 			cg_err_clear(err);
 			continue;
@@ -487,20 +390,23 @@ static int change_open(int dirfd, unsigned flags, struct change *c, struct err *
 		if (r < 0)
 			return r;
 		c->fd[i] = r;
-		r = read_line(c->fd[i], row->file, c->old[i], err);
+		r = read_text(c->fd[i], p, c->old[i], err);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
+static int write_open(struct change *c, int i, const char *text, struct err *err)
+{
+	return c->fd[i] < 0 ? 0 : write_text(c->fd[i], &c->place[i], text, err);
+}
+
 /* A burst is at most the quota, so a quota that goes down may meet one that is too large
  * (Documentation/scheduler/sched-bwc.rst): none, then the quota, then the burst. */
 static int drop_burst(struct change *c, struct err *err)
 {
-	int fd = c->fd[CG_LIMIT_CPU_BURST];
-
-	return fd < 0 ? 0 : write_line(fd, limit_rows[CG_LIMIT_CPU_BURST].file, "0", err);
+	return write_open(c, CG_LIMIT_CPU_BURST, "0", err);
 }
 
 /* Newest first. A failure here changes nothing about the answer. */
@@ -508,11 +414,8 @@ static void change_undo(struct change *c, int newest)
 {
 	(void)drop_burst(c, NULL);
 	for (int i = newest; i >= 0; i--)
-		if (c->fd[i] >= 0)
-			(void)write_line(c->fd[i], limit_rows[i].file, c->old[i], NULL);
-	if (c->fd[CG_LIMIT_CPU_BURST] >= 0)
-		(void)write_line(c->fd[CG_LIMIT_CPU_BURST], limit_rows[CG_LIMIT_CPU_BURST].file,
-				 c->old[CG_LIMIT_CPU_BURST], NULL);
+		(void)write_open(c, i, c->old[i], NULL);
+	(void)write_open(c, CG_LIMIT_CPU_BURST, c->old[CG_LIMIT_CPU_BURST], NULL);
 }
 
 static int change_write(struct change *c, const struct cg_limits *l, struct err *err)
@@ -522,7 +425,7 @@ static int change_write(struct change *c, const struct cg_limits *l, struct err 
 	for (int i = 0; r >= 0 && i < CG_LIMIT_MAX; i++) {
 		if (c->fd[i] < 0)
 			continue;
-		r = set_and_check(c->fd[i], &limit_rows[i], l->value[i], err);
+		r = set_and_check(c->fd[i], &c->place[i], l->value[i], err);
 		if (r < 0)
 			change_undo(c, i);
 	}
@@ -547,7 +450,7 @@ int cg_limits_apply_flags(int dirfd, const struct cg_limits *l, unsigned flags,
 	}
 	if (flags & CG_APPLY_CHECK)
 		return 0;
-	r = change_open(dirfd, flags, &c, err);
+	r = change_open(dirfd, l, flags, &c, err);
 	if (r < 0)
 		return r;
 	r = change_write(&c, l, err);
@@ -555,20 +458,20 @@ int cg_limits_apply_flags(int dirfd, const struct cg_limits *l, unsigned flags,
 		return r;
 	/* The values are held; what is above decides only how much of them counts. */
 	for (int i = 0; i < CG_LIMIT_MAX; i++) {
-		value[i] = limit_rows[i].initial;
-		if (c.fd[i] >= 0 && read_value(c.fd[i], &limit_rows[i], &value[i], NULL) < 0)
+		value[i] = cg_limit_rows[i].initial;
+		if (c.fd[i] >= 0 && read_value(c.fd[i], &c.place[i], &value[i], NULL) < 0)
 			value[i] = l->value[i];
 	}
-	(void)tighten(dirfd, CHAIN_MAX, value, NULL);
+	(void)tighten(dirfd, CHAIN_MAX, l, value, NULL);
 	for (int i = 0; i < CG_LIMIT_MAX; i++) {
-		if ((flags & CG_APPLY_CEILINGS) && !limit_rows[i].ceiling)
+		if ((flags & CG_APPLY_CEILINGS) && !cg_limit_rows[i].ceiling)
 			status[i] = (struct cg_limit_status){
 				.configured = l->value[i],
 				.actual = l->value[i],
 				.reason = "kept as the sum of what lies below",
 			};
 		else if (c.fd[i] < 0)
-			status_missing(dirfd, &limit_rows[i], l->value[i], offered, &status[i]);
+			status_missing(dirfd, &c.place[i], l->value[i], offered, &status[i]);
 		else
 			status[i] = (struct cg_limit_status){
 				.effective = true,

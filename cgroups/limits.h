@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Resource limits of one cgroup as plain numbers: written to the kernel and read back.
- * One row per limit in limits.c says its name, controller, file and format.
+ * One row per limit in limit_rows.c says its name, controller, file and format.
  */
 #pragma once
 
@@ -9,29 +9,38 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "cgroups/disk.h"
 
 #define CG_UNLIMITED UINT64_MAX
 
 /* Names of the limits as the plan documents call them; a status row exists for each. */
 enum cg_limit {
-	CG_LIMIT_CPU_CORES,  /* "cpu.cores"        -> cpu.max */
-	CG_LIMIT_CPU_BURST,  /* "cpu.burst"        -> cpu.max.burst */
-	CG_LIMIT_CPU_WEIGHT, /* "cpu.guarantee"    -> cpu.weight */
-	CG_LIMIT_MEMORY_MAX, /* "memory.limit"     -> memory.max */
-	CG_LIMIT_MEMORY_MIN, /* "memory.guarantee" -> memory.min */
-	CG_LIMIT_SWAP_MAX,   /* "memory.swap"      -> memory.swap.max */
-	CG_LIMIT_PIDS_MAX,   /* "pids"             -> pids.max */
+	CG_LIMIT_CPU_CORES,	  /* "cpu.cores"        -> cpu.max */
+	CG_LIMIT_CPU_BURST,	  /* "cpu.burst"        -> cpu.max.burst */
+	CG_LIMIT_CPU_WEIGHT,	  /* "cpu.guarantee"    -> cpu.weight */
+	CG_LIMIT_MEMORY_MAX,	  /* "memory.limit"     -> memory.max */
+	CG_LIMIT_MEMORY_HIGH,	  /* "memory.high"      -> memory.high */
+	CG_LIMIT_MEMORY_MIN,	  /* "memory.guarantee" -> memory.min */
+	CG_LIMIT_SWAP_MAX,	  /* "memory.swap"      -> memory.swap.max */
+	CG_LIMIT_PIDS_MAX,	  /* "pids"             -> pids.max */
+	CG_LIMIT_DISK_READ,	  /* "disk.read"        -> io.max, rbps of the disk */
+	CG_LIMIT_DISK_WRITE,	  /* "disk.write"       -> io.max, wbps */
+	CG_LIMIT_DISK_READ_IOPS,  /* "disk.read_iops"   -> io.max, riops */
+	CG_LIMIT_DISK_WRITE_IOPS, /* "disk.write_iops"  -> io.max, wiops */
+	CG_LIMIT_DISK_WEIGHT,	  /* "disk.weight"      -> io.weight or io.bfq.weight */
 	CG_LIMIT_MAX,
 };
 
 /* Indexed by enum cg_limit. Units: cpu.cores in thousandths of a core, cpu.burst in
- * microseconds and at most the quota, cpu.weight 1..10000, memory and swap in bytes, pids in tasks.
- * CG_UNLIMITED where the file takes "max". */
+ * microseconds and at most the quota, weights 1..10000, memory and swap in bytes, pids in tasks,
+ * disks in bytes and operations per second. CG_UNLIMITED where the file takes "max". */
 struct cg_limits {
 	uint64_t value[CG_LIMIT_MAX];
+	const struct cg_disk *disk; /* whose limits the disk.* are; not owned. NULL = of none: they
+				       are left as they are */
 };
 
-/* All unlimited, weight 100, minimum 0. */
+/* All unlimited, weights 100, minimum 0, no disk. */
 void cg_limits_init(struct cg_limits *l);
 
 struct cg_limit_status {
@@ -46,7 +55,8 @@ uint64_t cg_weight_from_cores(uint64_t thousandths);
 
 /* "cpu.cores", ...; NULL when out of range. */
 const char *cg_limit_name(enum cg_limit limit);
-/* "memory.max", ...; NULL when out of range. */
+/* "memory.max", ...; NULL when out of range. For disk.weight "io.weight", though a disk may heed
+ * another: struct cg_disk. */
 const char *cg_limit_file(enum cg_limit limit);
 /* The text that the kernel takes, and back. format: -ERANGE for what the file cannot hold; parse:
  * -EBADMSG. */
@@ -82,6 +92,6 @@ int cg_limits_apply_flags(int dirfd, const struct cg_limits *l, unsigned flags,
 int cg_limits_read(int dirfd, int depth, const struct cg_limits *configured,
 		   struct cg_limit_status *status, struct err *err);
 
-/* One limit of one cgroup; -ENOENT where the file is not there. */
+/* One limit of one cgroup; -ENOENT where the file is not there. None of disk.*: -EINVAL. */
 int cg_limit_get(int dirfd, enum cg_limit limit, uint64_t *ret, struct err *err);
 int cg_limit_set(int dirfd, enum cg_limit limit, uint64_t value, struct err *err);

@@ -510,11 +510,27 @@ static int delegate(int guest, uint32_t base, struct err *err)
 	return 0;
 }
 
+static int set_bound(int dirfd, const char *file, const char *bound, struct err *err)
+{
+	char held[32] = "";
+	ssize_t n;
+	int k = file_write_at(dirfd, file, bound, err);
+
+	if (k < 0)
+		return k;
+	n = file_read_short_at(dirfd, file, held, sizeof(held), err);
+	if (n < 0)
+		return (int)n;
+	return str_eq(held, bound) ? 0
+				   : err_set(err, EIO, "cannot set '%s' to %s: the kernel holds %s",
+					     file, bound, held);
+}
+
 static int set_bounds(int dirfd, const char *descendants, const char *depth, struct err *err)
 {
-	int k = file_write_at(dirfd, "cgroup.max.descendants", descendants, err);
+	int k = set_bound(dirfd, "cgroup.max.descendants", descendants, err);
 
-	return k < 0 ? k : file_write_at(dirfd, "cgroup.max.depth", depth, err);
+	return k < 0 ? k : set_bound(dirfd, "cgroup.max.depth", depth, err);
 }
 
 /* Fills a fresh directory of an instance: limits first, then the delegated part. */

@@ -2,7 +2,7 @@
 /*
  * Huge pages, RDMA handles and misc resources are no part of a plan and not counted by the memory
  * controller: all guests together get none. The bound stands above all of them once; the kernel
- * charges every ancestor.
+ * charges every ancestor. What was written is read back.
  */
 #include "cgroups/zero.h"
 
@@ -16,10 +16,36 @@
 #include "base/str.h"
 #include "cgroups/names.h"
 
+#define FILE_MAX 65536
+
 static void cleanup_closedir(DIR **d)
 {
 	if (*d)
 		(void)closedir(*d);
+}
+
+/* Whether the file holds a line that is exactly that. */
+static int check_line(int dirfd, const char *file, const char *line, struct err *err)
+{
+	_cleanup_free_ char *text = NULL;
+	char *rest, *held;
+	int r = file_read_at(dirfd, file, FILE_MAX, &text, NULL, err);
+
+	if (r < 0)
+		return r;
+	rest = text;
+	while ((held = strsep(&rest, "\n")))
+		if (str_eq(held, line))
+			return 0;
+	return err_set(err, EIO, "cannot set '%s' to '%s': the kernel does not hold it", file,
+		       line);
+}
+
+static int write_checked(int dirfd, const char *file, const char *line, struct err *err)
+{
+	int r = file_write_at(dirfd, file, line, err);
+
+	return r < 0 ? r : check_line(dirfd, file, line, err);
 }
 
 /* One file for each size of page: hugetlb.2MB.max, hugetlb.2MB.rsvd.max. */
@@ -37,7 +63,7 @@ static int zero_hugetlb(int dirfd, struct err *err)
 
 		if (!str_has_prefix(e->d_name, "hugetlb.") || !str_has_suffix(e->d_name, ".max"))
 			continue;
-		r = file_write_at(dirfd, e->d_name, "0", err);
+		r = write_checked(dirfd, e->d_name, "0", err);
 		if (r < 0)
 			return r;
 	}
@@ -49,7 +75,7 @@ static int zero_lines(int dirfd, const char *file, const char *zero, struct err 
 {
 	_cleanup_free_ char *text = NULL;
 	char *rest, *line;
-	int r = file_read_at(dirfd, file, 65536, &text, NULL, err);
+	int r = file_read_at(dirfd, file, FILE_MAX, &text, NULL, err);
 
 	if (r == -ENOENT) {
 		cg_err_clear(err);
@@ -66,7 +92,7 @@ static int zero_lines(int dirfd, const char *file, const char *zero, struct err 
 			continue;
 		if (str_fmt(value, sizeof(value), "%s %s", line, zero) < 0)
 			return err_set(err, ENAMETOOLONG, "cannot set '%s' of '%s'", file, line);
-		r = file_write_at(dirfd, file, value, err);
+		r = write_checked(dirfd, file, value, err);
 		if (r < 0)
 			return r;
 	}

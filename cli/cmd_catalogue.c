@@ -241,10 +241,10 @@ static void words_of(char dst[CLI_TEXT], const json_t *list_)
 		(void)str_copy(dst, CLI_TEXT, "many");
 }
 
-/* What all guests share of the kernel, and what would be right. */
+/* What all guests share of the kernel, what each may have of it, and what would be right. */
 static void print_sysctls(const json_t *list_)
 {
-	static const char *const heads[] = {"SHARED SETTING", "VALUE", "AT LEAST", "GOOD", NULL};
+	static const char *const heads[] = {"SETTING", "VALUE", "FOR", "AT LEAST", "GOOD", NULL};
 	struct table *t = table_new(heads);
 	size_t i;
 	json_t *v;
@@ -256,6 +256,8 @@ static void print_sysctls(const json_t *list_)
 			table_cell(t, "%lld", (long long)json_integer_value(value));
 		else
 			table_cell(t, "-");
+		table_cell(t, json_is_true(json_object_get(v, "per_instance")) ? "each guest"
+									       : "all guests");
 		table_cell(t, "%lld", (long long)json_integer_value(json_object_get(v, "wanted")));
 		table_cell(t, good ? "yes" : "no (%s)", text_of(v, "reason"));
 	}

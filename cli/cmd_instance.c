@@ -122,12 +122,21 @@ static void line(const char *key, const char *value)
 	printf("%-13s %s\n", key, clean);
 }
 
+static void rate_of(char dst[CLI_TEXT], const json_t *bytes)
+{
+	char size[CLI_TEXT];
+	size_of(size, bytes);
+	(void)str_fmt(dst, CLI_TEXT, "%.40s/s", size);
+}
+
 static void quantity(char dst[CLI_TEXT], const char *limit, const json_t *v)
 {
 	if (!json_is_integer(v))
 		(void)str_copy(dst, CLI_TEXT, "max");
 	else if (str_has_prefix(limit, "memory."))
 		size_of(dst, v);
+	else if (str_eq(limit, "disk.read") || str_eq(limit, "disk.write"))
+		rate_of(dst, v);
 	else if (str_eq(limit, "cpu.cores"))
 		(void)str_fmt(dst, CLI_TEXT, "%g", (double)json_integer_value(v) / 1000);
 	else

@@ -11,6 +11,7 @@
 
 #define SIZE_LIMIT (1ull << 60)
 #define CORES_MAX 4096000u
+#define IOPS_MAX 1000000000u
 #define QUOTA_USEC_PER_MILLI                                                                       \
 	100u /* cpu.max has a period of 100 ms: a thousandth of a core is 100 us */
 #define MILLI_FORMAT_ARGS(v) ((double)(v) / 1000)
@@ -40,6 +41,8 @@ static const struct json_table cpu_table =
 static const struct json_row memory_rows[] = {
 	ROW(spec_memory, limit, "limit", SIZE, .flags = JSON_ROW_REQUIRED, .min = 4u << 20,
 	    .max = SIZE_LIMIT, .expect = "a size", .example = "2GiB"),
+	ROW(spec_memory, high, "high", SIZE, .flags = JSON_ROW_LIMIT, .min = 4u << 20,
+	    .max = SIZE_LIMIT, .expect = "a size", .example = "1800MiB"),
 	ROW(spec_memory, guarantee, "guarantee", SIZE, .def = "\"0\"", .max = SIZE_LIMIT,
 	    .expect = "a size", .example = "512MiB"),
 	ROW(spec_memory, swap, "swap", SIZE, .def = "\"0\"", .max = SIZE_LIMIT, .expect = "a size",
@@ -57,10 +60,11 @@ static const struct json_row disk_rows[] = {
 	    .max = SIZE_LIMIT, .expect = "a rate in bytes", .example = "100MiB/s"),
 	ROW(spec_disk, write, "write", BYTERATE, .flags = JSON_ROW_LIMIT, .min = 4096,
 	    .max = SIZE_LIMIT, .expect = "a rate in bytes", .example = "50MiB/s"),
-	ROW(spec_disk, read_iops, "read_iops", U64, .flags = JSON_ROW_LIMIT, .min = 1,
-	    .expect = "a number of reads per second", .example = "2000"),
-	ROW(spec_disk, write_iops, "write_iops", U64, .flags = JSON_ROW_LIMIT, .min = 1,
-	    .expect = "a number of writes per second", .example = "1000"),
+	/* io.max refuses 1 and counts operations in 32 bits. */
+	ROW(spec_disk, read_iops, "read_iops", U64, .flags = JSON_ROW_LIMIT, .min = 2,
+	    .max = IOPS_MAX, .expect = "a number of reads per second", .example = "2000"),
+	ROW(spec_disk, write_iops, "write_iops", U64, .flags = JSON_ROW_LIMIT, .min = 2,
+	    .max = IOPS_MAX, .expect = "a number of writes per second", .example = "1000"),
 	ROW(spec_disk, weight, "weight", U64, .def = "100", .min = 1, .max = 10000,
 	    .expect = "a weight from 1 to 10000", .example = "100"),
 };
@@ -172,18 +176,29 @@ static int check_cpu(const struct spec_cpu *c, const struct json_where *w)
 
 static int check_memory(const struct spec_plan *p, const struct json_where *w)
 {
-	char guarantee[NUM_TEXT], limit[NUM_TEXT];
+	const struct spec_memory *m = &p->memory;
+	char guarantee[NUM_TEXT], high[NUM_TEXT], limit[NUM_TEXT];
+	int bad = 0;
 
-	num_format_size(guarantee, p->memory.guarantee);
-	num_format_size(limit, p->memory.limit);
-	if (p->memory.guarantee > p->memory.limit)
+	num_format_size(guarantee, m->guarantee);
+	num_format_size(limit, m->limit);
+	if (m->high != JSON_UNLIMITED) {
+		num_format_size(high, m->high);
+		if (m->high > m->limit)
+			bad = problems_add(w, "memory.high", NULL,
+					   "%s is more than memory.limit, %s", high, limit);
+		else if (m->high < m->guarantee)
+			bad = problems_add(w, "memory.high", NULL,
+					   "%s is less than memory.guarantee, %s", high, guarantee);
+	}
+	if (m->guarantee > m->limit)
 		return problems_add(w, "memory.guarantee", NULL, "%s is more than memory.limit, %s",
 				    guarantee, limit);
-	if (p->cpu.dedicated && p->memory.guarantee < p->memory.limit)
+	if (p->cpu.dedicated && m->guarantee < m->limit)
 		return problems_add(
 			w, "memory.guarantee", NULL,
 			"a dedicated plan guarantees all its memory, %s; leave the key out", limit);
-	return 0;
+	return bad;
 }
 
 static int check_over(const struct spec_transfer *t, const struct json_where *w)
@@ -279,14 +294,20 @@ void spec_plan_to_limits(const struct spec_plan *p, struct cg_limits *ret)
 	uint64_t weight = p->cpu.guarantee / 10; /* 100 per core of 1000 thousandths */
 
 	/* Every limit is set here: config does not call into cgroups, it only fills its struct. */
-	_Static_assert(CG_LIMIT_MAX == 7, "a new limit needs its line below");
+	_Static_assert(CG_LIMIT_MAX == 13, "a new limit needs its line below");
 	ret->value[CG_LIMIT_CPU_CORES] = p->cpu.cores;
 	ret->value[CG_LIMIT_CPU_BURST] = p->cpu.burst;
 	ret->value[CG_LIMIT_CPU_WEIGHT] = weight < 1 ? 1 : weight > 10000 ? 10000 : weight;
 	ret->value[CG_LIMIT_MEMORY_MAX] = p->memory.limit;
+	ret->value[CG_LIMIT_MEMORY_HIGH] = p->memory.high;
 	ret->value[CG_LIMIT_MEMORY_MIN] = p->memory.guarantee;
 	ret->value[CG_LIMIT_SWAP_MAX] = p->memory.swap;
 	ret->value[CG_LIMIT_PIDS_MAX] = p->pids;
+	ret->value[CG_LIMIT_DISK_READ] = p->disk.read;
+	ret->value[CG_LIMIT_DISK_WRITE] = p->disk.write;
+	ret->value[CG_LIMIT_DISK_READ_IOPS] = p->disk.read_iops;
+	ret->value[CG_LIMIT_DISK_WRITE_IOPS] = p->disk.write_iops;
+	ret->value[CG_LIMIT_DISK_WEIGHT] = p->disk.weight;
 }
 
 int spec_plan_ref_parse(const char *ref, char ret_name[SPEC_NAME_TEXT], uint64_t *ret_version)

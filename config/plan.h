@@ -23,6 +23,7 @@ struct spec_cpu {
 struct spec_memory {
 	struct json_seen seen;
 	uint64_t limit;	    /* bytes */
+	uint64_t high;	    /* bytes; JSON_UNLIMITED = none */
 	uint64_t guarantee; /* bytes; for dedicated plans the same as limit */
 	uint64_t swap;	    /* bytes; 0 = none */
 };
@@ -120,7 +121,8 @@ int spec_plan_override(const struct spec_plan *plan, const json_t *overrides, st
 		       const struct json_where *w);
 /* Checks between fields (guarantee within limit ...); also done by the two above. */
 int spec_plan_check(const struct spec_plan *p, const struct json_where *w);
-/* Resource limits for the kernel. cpu.weight is 100 per guaranteed core, 1..10000. */
+/* Resource limits for the kernel, all but the disk that they are of, which is left as it is.
+ * cpu.weight is 100 per guaranteed core, 1..10000. */
 void spec_plan_to_limits(const struct spec_plan *p, struct cg_limits *ret);
 
 /* "small" or "small@3": ret_version 0 = the newest. -EINVAL when malformed. */

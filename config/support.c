@@ -38,6 +38,7 @@ static const struct item_row item_rows[] = {
 	{"cpu.burst", NULL, FROM_PLAN, COUNT_DEFAULT},
 	{"cpu.dedicated", NULL, FROM_PLAN, COUNT_DEFAULT},
 	{"memory.limit", NULL, FROM_PLAN, COUNT_DEFAULT},
+	{"memory.high", NULL, FROM_PLAN, 0},
 	{"memory.guarantee", NULL, FROM_PLAN, COUNT_DEFAULT},
 	{"memory.swap", NULL, FROM_PLAN, COUNT_DEFAULT | COUNT_ZERO},
 	{"pids", NULL, FROM_PLAN, COUNT_DEFAULT},

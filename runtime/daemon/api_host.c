@@ -52,7 +52,7 @@ static json_t *capacity_json(const struct inst_manager *m)
 		(int)c.running);
 }
 
-static json_t *support_json(const struct inst_manager *m)
+static json_t *support_json(struct inst_manager *m)
 {
 	struct spec_items items;
 	json_t *a = json_array();
@@ -76,11 +76,12 @@ static json_t *sysctls_json(void)
 	for (size_t i = 0; a && i < SYSCTL_MAX; i++)
 		(void)json_array_append_new(
 			a,
-			json_pack("{s:s, s:o, s:I, s:b, s:s}", "setting", all[i].name, "value",
+			json_pack("{s:s, s:o, s:I, s:b, s:b, s:s}", "setting", all[i].name, "value",
 				  all[i].is_known ? json_integer((json_int_t)all[i].value)
 						  : json_null(),
 				  "wanted", (json_int_t)all[i].wanted, "good", (int)all[i].is_good,
-				  "reason", all[i].is_good ? "" : all[i].why));
+				  "per_instance", (int)all[i].per_instance, "reason",
+				  all[i].is_good ? "" : all[i].why));
 	return a;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kernel settings that all guests share: one row for each. */
+/* Kernel settings that all guests share, or that bound each: one row for each. */
 #include "runtime/daemon/sysctls.h"
 
 #include <fcntl.h>
@@ -14,27 +14,59 @@
 
 #define TEXT_MAX 4096u
 
+/* Shown; any value does. */
+#define CEILING(file)                                                                              \
+	{                                                                                          \
+		"user." file, "user/" file, 0, "", false, true                                     \
+	}
+/* Each guest has one of its own. */
+#define NAMESPACES(kind)                                                                           \
+	{                                                                                          \
+		"user.max_" kind "_namespaces", "user/max_" kind "_namespaces", 1,                 \
+			"no guest can start", false, true                                          \
+	}
+
 /* The values are those of packaging/sysctl.d/vpsd.conf, or what is enough. */
 static const struct {
 	const char *name, *path;
 	uint64_t wanted;
 	const char *why;
 	bool when_piped; /* matters only where cores go to a program */
+	bool per_instance;
 } rows[SYSCTL_MAX] = {
 	/* A devpts that is not the host's first may use what pty.reserve leaves of pty.max, and
 	 * root of a guest can mount one more that takes a million. */
 	[SYSCTL_PTY_MAX] = {"kernel.pty.max", "kernel/pty/max", 1048576,
-			    "one guest can take the terminals that all others need to start",
+			    "one guest can take the terminals that all others need to start", false,
 			    false},
 	[SYSCTL_AIO_MAX_NR] = {"fs.aio-max-nr", "fs/aio-max-nr", 134217728,
-			       "one guest can take the asynchronous I/O of all others", false},
+			       "one guest can take the asynchronous I/O of all others", false,
+			       false},
 	/* 0 is no limit: proc_sys_kernel(5). */
 	[SYSCTL_CORE_PIPE_LIMIT] =
 		{"kernel.core_pipe_limit", "kernel/core_pipe_limit", 1,
 		 "core_pattern starts a program on the host, as root and outside "
 		 "the limits of a guest, for each process of a guest that "
 		 "crashes",
-		 true},
+		 true, false},
+	/* The names of user.max_inotify_* in the kernel's first user namespace. */
+	[SYSCTL_INOTIFY_INSTANCES] = {"fs.inotify.max_user_instances",
+				      "fs/inotify/max_user_instances", 1024,
+				      "a guest with a few containers runs out of them", false,
+				      true},
+	[SYSCTL_INOTIFY_WATCHES] = {"fs.inotify.max_user_watches", "fs/inotify/max_user_watches",
+				    65536, "a guest that watches a source tree runs out of them",
+				    false, true},
+	[SYSCTL_FANOTIFY_GROUPS] = CEILING("max_fanotify_groups"),
+	[SYSCTL_FANOTIFY_MARKS] = CEILING("max_fanotify_marks"),
+	[SYSCTL_USER_NAMESPACES] = NAMESPACES("user"),
+	[SYSCTL_PID_NAMESPACES] = NAMESPACES("pid"),
+	[SYSCTL_MNT_NAMESPACES] = NAMESPACES("mnt"),
+	[SYSCTL_NET_NAMESPACES] = NAMESPACES("net"),
+	[SYSCTL_IPC_NAMESPACES] = NAMESPACES("ipc"),
+	[SYSCTL_UTS_NAMESPACES] = NAMESPACES("uts"),
+	[SYSCTL_CGROUP_NAMESPACES] = NAMESPACES("cgroup"),
+	[SYSCTL_TIME_NAMESPACES] = NAMESPACES("time"),
 };
 
 /* The first line of a file. */
@@ -63,8 +95,10 @@ void sysctls_read(const char *proc_sys, struct sysctl_status ret[SYSCTL_MAX])
 	for (size_t i = 0; i < SYSCTL_MAX; i++) {
 		struct sysctl_status *s = &ret[i];
 
-		*s = (struct sysctl_status){
-			.name = rows[i].name, .why = rows[i].why, .wanted = rows[i].wanted};
+		*s = (struct sysctl_status){.name = rows[i].name,
+					    .why = rows[i].why,
+					    .wanted = rows[i].wanted,
+					    .per_instance = rows[i].per_instance};
 		s->is_known = read_text(proc_sys, rows[i].path, text) == 0 &&
 			      num_parse_u64(text, 0, UINT64_MAX, &s->value) == 0;
 		s->is_good =

@@ -26,10 +26,18 @@
 
 /* --- what a launch needs --------------------------------------------------------------------- */
 
-void inst_limits_of(const struct inst *i, struct cg_limits *ret)
+void inst_limits_of_plan(struct inst_manager *m, const struct spec_plan *plan,
+			 struct cg_limits *ret)
 {
 	cg_limits_init(ret);
-	spec_plan_to_limits(&i->effective, ret);
+	spec_plan_to_limits(plan, ret);
+	manager_probe_support(m);
+	ret->disk = &m->disk;
+}
+
+void inst_limits_of(const struct inst *i, struct cg_limits *ret)
+{
+	inst_limits_of_plan(i->manager, &i->effective, ret);
 }
 
 /* Ceilings of a tenant's sum. */

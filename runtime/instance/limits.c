@@ -83,7 +83,7 @@ static struct admission_load growth(const struct admission_load *new,
 
 static int check_change(const struct inst *i, const struct inst_change *c, struct err *err)
 {
-	const struct inst_manager *m = i->manager;
+	struct inst_manager *m = i->manager;
 	struct admission_load old = admission_of_plan(&i->effective);
 	struct admission_load new = admission_of_plan(&c->effective);
 	struct admission_load more = growth(&new, &old);
@@ -151,8 +151,7 @@ int inst_change_kernel(struct inst *i, const struct spec_plan *plan, unsigned fl
 
 	if (i->p->cg.fd < 0)
 		return 0;
-	cg_limits_init(&limits);
-	spec_plan_to_limits(plan, &limits);
+	inst_limits_of_plan(i->manager, plan, &limits);
 	return cg_instance_apply(&i->manager->cg, &i->p->cg, &limits, flags, i->limits, err);
 }
 

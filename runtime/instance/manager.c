@@ -61,8 +61,9 @@ struct job_pool *inst_jobs(const struct inst_manager *m)
 	return m->jobs;
 }
 
-const struct spec_support *inst_support(const struct inst_manager *m)
+const struct spec_support *inst_support(struct inst_manager *m)
 {
+	manager_probe_support(m);
 	return m->support;
 }
 
@@ -107,7 +108,18 @@ int inst_check_ready(const struct inst_manager *m, struct err *err)
 	return 0;
 }
 
-int inst_check_support(const struct inst_manager *m, const struct spec_plan *plan,
+/* The rest of a range is no item to be tolerated: a smaller weight does. */
+static int check_weight(const struct inst_manager *m, const struct spec_plan *plan, struct err *err)
+{
+	const struct cg_disk *d = &m->disk;
+
+	if (d->weight_max == 0 || plan->disk.weight <= d->weight_max)
+		return 0;
+	return err_set(err, ERANGE, "disk.weight %llu is more than the scheduler of %s takes, %u",
+		       (unsigned long long)plan->disk.weight, d->name, d->weight_max);
+}
+
+int inst_check_support(struct inst_manager *m, const struct spec_plan *plan,
 		       const struct spec_instance *spec, const struct spec_tenant *tenant,
 		       struct err *err)
 {
@@ -116,17 +128,36 @@ int inst_check_support(const struct inst_manager *m, const struct spec_plan *pla
 
 	if (!items)
 		return err_set(err, ENOMEM, "cannot check the plan: out of memory");
+	manager_probe_support(m);
 	spec_unsupported(plan, spec, tenant, m->host, m->support, items);
 	r = spec_items_to_err(items, err);
 	free(items);
-	return r;
+	return r < 0 ? r : check_weight(m, plan, err);
 }
 
 /* --- coming up ------------------------------------------------------------------------------- */
 
-/* What this build and this host's controllers can do. */
-static void fill_support(struct inst_manager *m)
+/* Why no limit of io.max can be set; NULL = one can. */
+static const char *why_no_io(const struct inst_manager *m)
 {
+	if (!cg_root_has(&m->cg, "io"))
+		return "the host has no io controller";
+	if (m->disk.why_not[0])
+		return m->disk.why_not;
+	return faccessat(m->cg.shared, "io.max", F_OK, 0) == 0 ? NULL
+							       : "this kernel has no 'io.max'";
+}
+
+static const char *why_no_weight(const struct inst_manager *m)
+{
+	if (!cg_root_has(&m->cg, "io"))
+		return "the host has no io controller";
+	return m->disk.weight_file ? NULL : m->disk.why_no_weight;
+}
+
+void manager_probe_support(struct inst_manager *m)
+{
+	cg_disk_find(img_store_fd(m->images), CG_DISK_SYSFS, m->cg.host.mount, &m->disk);
 	const struct cg_host *h = &m->cg.host;
 	const char *cpu = cg_root_has(&m->cg, "cpu") ? NULL : "the host has no cpu controller";
 	const char *memory =
@@ -140,6 +171,7 @@ static void fill_support(struct inst_manager *m)
 		cg_root_has(&m->cg, "cpuset") || m->host->cpu_placement == SPEC_PLACEMENT_FLOAT
 			? NULL
 			: "the host has no cpuset controller: all instances use all CPUs";
+	const char *io = why_no_io(m);
 	const struct spec_support rows[] = {
 		{"cpu_placement", cpuset},
 		{"cpu.dedicated", cg_dedicated_why_not(&m->cg)},
@@ -147,9 +179,15 @@ static void fill_support(struct inst_manager *m)
 		{"cpu.burst", cpu},
 		{"cpu.guarantee", cpu},
 		{"memory.limit", memory},
+		{"memory.high", memory},
 		{"memory.guarantee", min},
 		{"memory.swap", memory},
 		{"pids", pids},
+		{"disk.read", io},
+		{"disk.write", io},
+		{"disk.read_iops", io},
+		{"disk.write_iops", io},
+		{"disk.weight", why_no_weight(m)},
 		{"features.tun", NULL},
 		{"features.fuse", NULL},
 		{"autostart", NULL},
@@ -237,7 +275,7 @@ static int open_all(struct inst_manager *m, const struct inst_config *c, struct 
 		r = open_cgroups(m, c->cgroup_root, err);
 	if (r < 0)
 		return r;
-	fill_support(m);
+	manager_probe_support(m);
 	m->dedicated_is_unsure = !cg_dedicated_get(&m->cg, &m->dedicated);
 	r = admission_probe(m->cpu_dir, &m->machine, err);
 	if (r >= 0)

@@ -63,8 +63,8 @@ const struct spec_host *inst_host(const struct inst_manager *m);
 const struct cg_root *inst_cgroups(const struct inst_manager *m);
 const struct img_store *inst_images(const struct inst_manager *m);
 struct job_pool *inst_jobs(const struct inst_manager *m);
-/* What this host can enforce; ends with a NULL name. */
-const struct spec_support *inst_support(const struct inst_manager *m);
+/* What this host can enforce, looked up anew; ends with a NULL name. */
+const struct spec_support *inst_support(struct inst_manager *m);
 /* Pid of the keeper, 0 while there is no connection. */
 pid_t inst_keeper_pid(const struct inst_manager *m);
 bool inst_is_ready(const struct inst_manager *m);

@@ -16,7 +16,7 @@
 
 #define USEC_PER_MSEC UINT64_C(1000)
 #define USEC_PER_SEC UINT64_C(1000000)
-#define SUPPORT_MAX 24
+#define SUPPORT_MAX 32
 #define DEVICE_SETS 4 /* combinations of enum cg_device_features */
 
 struct inst_wait {
@@ -163,6 +163,7 @@ struct inst_manager {
 	struct spec_support support[SUPPORT_MAX];
 	cpu_set_t dedicated; /* CPUs that the cgroup tree keeps for those that have their own */
 	bool dedicated_is_unsure; /* a change of it failed half-way */
+	struct cg_disk disk;	  /* under the pool */
 	struct keeper_link keeper;
 	struct recover_collect *collect; /* a listing under way */
 	sd_event_source *claim_timer;	 /* waits for jobs of an earlier vpsd */
@@ -211,8 +212,11 @@ int inst_check_lock(const struct inst_manager *m, struct err *err);
 int inst_check_idle(const struct inst *i, enum policy_verb verb, struct err *err);
 void inst_timer_set(struct inst *i, uint64_t usec, void (*fn)(struct inst *i));
 void inst_timer_clear(struct inst *i);
-/* Refuses what the host cannot enforce and does not tolerate. */
-int inst_check_support(const struct inst_manager *m, const struct spec_plan *plan,
+/* Looks up what this build, the host's controllers and the disk under the pool can do. */
+void manager_probe_support(struct inst_manager *m);
+/* Refuses what the host cannot enforce and does not tolerate, and a weight beyond what the disk
+ * takes. */
+int inst_check_support(struct inst_manager *m, const struct spec_plan *plan,
 		       const struct spec_instance *spec, const struct spec_tenant *tenant,
 		       struct err *err);
 
@@ -336,6 +340,10 @@ void inst_cpus_respread(struct inst_manager *m);
 /* --- others -------------------------------------------------------------------------------- */
 
 void inst_limits_of(const struct inst *i, struct cg_limits *ret);
+/* Of a plan with overrides; what is of the disk is of the one under the pool, which is looked up
+ * anew. Valid as long as the manager. */
+void inst_limits_of_plan(struct inst_manager *m, const struct spec_plan *plan,
+			 struct cg_limits *ret);
 void inst_tenant_limits_of(const struct inst_tenant *t, struct cg_limits *ret);
 void inst_sessions_done(struct inst *i);
 /* Takes over the leaves of an earlier vpsd's sessions, and removes those that are empty. */

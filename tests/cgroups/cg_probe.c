@@ -54,17 +54,29 @@ static void print_status(const struct cg_limit_status *s)
 			     (int64_t)s[i].configured, (int64_t)s[i].actual, s[i].reason);
 }
 
+/* Those of a disk are of the one under the directory $DISK. */
 static void get_limits(const struct call *c, int first, struct cg_limits *l)
 {
 	static const enum cg_limit order[] = {
-		CG_LIMIT_CPU_CORES, CG_LIMIT_CPU_WEIGHT, CG_LIMIT_MEMORY_MAX, CG_LIMIT_MEMORY_MIN,
-		CG_LIMIT_SWAP_MAX,  CG_LIMIT_PIDS_MAX,	 CG_LIMIT_CPU_BURST,
+		CG_LIMIT_CPU_CORES,   CG_LIMIT_CPU_WEIGHT,     CG_LIMIT_MEMORY_MAX,
+		CG_LIMIT_MEMORY_MIN,  CG_LIMIT_SWAP_MAX,       CG_LIMIT_PIDS_MAX,
+		CG_LIMIT_CPU_BURST,   CG_LIMIT_MEMORY_HIGH,    CG_LIMIT_DISK_READ,
+		CG_LIMIT_DISK_WRITE,  CG_LIMIT_DISK_READ_IOPS, CG_LIMIT_DISK_WRITE_IOPS,
+		CG_LIMIT_DISK_WEIGHT,
 	};
+	static struct cg_disk disk;
+	const char *dir = getenv("DISK");
+	_cleanup_close_ int fd = -1;
 
 	_Static_assert(sizeof(order) / sizeof(order[0]) == CG_LIMIT_MAX, "each once");
 	cg_limits_init(l);
 	for (int i = 0; i < CG_LIMIT_MAX; i++)
 		l->value[order[i]] = number(c, first + i, l->value[order[i]]);
+	if (!dir)
+		return;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cg_disk_find(fd, CG_DISK_SYSFS, c->root.host.mount, &disk);
+	l->disk = &disk;
 }
 
 static int do_root(struct call *c, struct err *err)

@@ -341,3 +341,50 @@ need() {
 	run "$P" root "$R"
 	[[ "$output" = *nsdelegate* && "$output" = *memory_recursiveprot* && "$output" != *memory_localevents* ]]
 }
+
+@test "disk limits: written for the disk under a directory, read back, undone when one is refused" {
+	need io
+	export DISK=/var/lib/vpsd
+	dev=$(cat "/sys/class/block/$(findmnt -no SOURCE --target $DISK | sed 's,^/dev/,,')/dev")
+	run "$P" create "$R" $T $I 1000000 max 100 max 0 max max 0 max 1048576 max max 50
+	[ "$status" -eq 0 ]
+	[[ "$output" = *"disk.read effective configured=1048576 actual=1048576"* ]]
+	[[ "$output" = *"disk.write effective configured=-1 actual=-1"* ]]
+	[ "$(cat "$D/io.max")" = "$dev rbps=1048576 wbps=max riops=max wiops=50" ]
+	# The last one is out of range; what stood before it is put back.
+	run "$P" apply "$R" $T $I 0 max 100 max 0 max max 0 max 2097152 4096 7 4294967295
+	[ "$status" -eq 1 ]
+	[[ "$output" = ERANGE:*disk.write_iops* ]]
+	[ "$(cat "$D/io.max")" = "$dev rbps=1048576 wbps=max riops=max wiops=50" ]
+	# The kernel's own refusal.
+	run "$P" apply "$R" $T $I 0 max 100 max 0 max max 0 max 2097152 max max 1
+	[ "$status" -eq 1 ]
+	[[ "$output" = EINVAL:*disk.write_iops* ]]
+	[ "$(cat "$D/io.max")" = "$dev rbps=1048576 wbps=max riops=max wiops=50" ]
+	"$P" apply "$R" $T $I 0
+	[ "$(cat "$D/io.max")" = "" ]
+}
+
+@test "disk limits: of a partition they are the whole disk's, of a tmpfs there are none" {
+	need io
+	[ "$(hostname)" = vpsd-test ] || skip "makes a disk with partitions: only in the virtual machine"
+	modprobe loop
+	truncate -s 64M "$BATS_TEST_TMPDIR/disk"
+	# A partition table by hand: one of Linux, 98304 sectors from 2048 on.
+	printf '\0\0\0\0\203\0\0\0\0\010\0\0\0\200\001\0' | dd of="$BATS_TEST_TMPDIR/disk" bs=1 seek=446 conv=notrunc status=none
+	printf '\125\252' | dd of="$BATS_TEST_TMPDIR/disk" bs=1 seek=510 conv=notrunc status=none
+	loop=$(losetup -P --show -f "$BATS_TEST_TMPDIR/disk")
+	mkfs.ext4 -q "${loop}p1"
+	mkdir "$BATS_TEST_TMPDIR/mnt"
+	mount "${loop}p1" "$BATS_TEST_TMPDIR/mnt"
+	whole=$(cat "/sys/class/block/${loop#/dev/}/dev")
+	DISK=$BATS_TEST_TMPDIR/mnt run "$P" create "$R" $T $I 1000000 max 100 max 0 max max 0 max 1048576
+	umount "$BATS_TEST_TMPDIR/mnt"
+	losetup -d "$loop"
+	[ "$status" -eq 0 ]
+	[[ "$output" = *"disk.read effective configured=1048576 actual=1048576"* ]]
+	[ "$(cat "$D/io.max")" = "$whole rbps=1048576 wbps=max riops=max wiops=max" ]
+	DISK=/dev/shm run "$P" apply "$R" $T $I 0 max 100 max 0 max max 0 max 1048576
+	[ "$status" -eq 0 ]
+	[[ "$output" = *"disk.read not configured=1048576 actual=-1 the file system of the instances, tmpfs, names no disk"* ]]
+}

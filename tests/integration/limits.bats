@@ -39,7 +39,7 @@ limit() {
 
 @test "each is shown as effective, with the value of the kernel" {
 	local name
-	for name in cpu.cores cpu.burst cpu.guarantee memory.limit memory.guarantee memory.swap pids; do
+	for name in cpu.cores cpu.burst cpu.guarantee memory.limit memory.high memory.guarantee memory.swap pids; do
 		equal "$(limit "$name" effective)" true
 		equal "$(limit "$name" configured)" "$(limit "$name" actual)"
 	done
@@ -187,4 +187,26 @@ kernel_oom_kills() {
 	contains "$output" memory
 	run vps info t/huge
 	[ "$status" -eq 1 ]
+}
+
+@test "memory.high: from there on memory is reclaimed and nothing is killed; changed live, and taken away" {
+	local kills
+	kills=$(field t/a .usage.oom_kills)
+	equal "$(cat "$C/memory.high")" max
+	jq '.instances[0].overrides = {memory: {limit: "60MiB", high: "24MiB"}}' "$T/change.json" >"$T/high.json"
+	vps apply --take-over "$T/high.json"
+	equal "$(cat "$C/memory.high")" $((24 << 20))
+	equal "$(limit memory.high effective) $(limit memory.high actual)" "true $((24 << 20))"
+	inside t/a dd if=/dev/zero of=/big bs=1M count=50 2>/dev/null
+	[ "$(sed -n 's/^high //p' "$C/memory.events")" -gt 0 ]
+	[ "$(cat "$C/memory.current")" -le $((28 << 20)) ] || fail "$(cat "$C/memory.current")"
+	equal "$(field t/a .usage.oom_kills)" "$kills"
+	inside t/a rm /big
+	jq '.instances[0].overrides.memory.high = "61MiB"' "$T/high.json" >"$T/higher.json"
+	run vps apply --take-over "$T/higher.json"
+	[ "$status" -ne 0 ]
+	contains "$output" "memory.high: 61MiB is more than memory.limit, 60MiB"
+	jq '.instances[0].overrides.memory.high = null' "$T/high.json" >"$T/none.json"
+	vps apply --take-over "$T/none.json"
+	equal "$(cat "$C/memory.high")" max
 }

@@ -23,7 +23,7 @@ from jsonschema import Draft202012Validator  # noqa: E402
 # Messages of problems that no schema of one key can express.
 ONLY_CODE = [
     # between keys
-    r"(cores|iB) are more than cpu\.cores|is more than memory\.limit",
+    r"(cores|iB) are more than cpu\.cores|is more than memory\.limit|is less than memory\.guarantee",
     r"is more than .* get in one period",
     r"cannot be dedicated|a dedicated plan guarantees",
     r'expected exactly one of \{"throttle"',

@@ -57,10 +57,13 @@ static int fake_dir(int dirfd, const char *name)
 	put(fd, "cpu.max.burst", "0\n");
 	put(fd, "cpu.weight", "100\n");
 	put(fd, "memory.max", "max\n");
+	put(fd, "memory.high", "max\n");
 	put(fd, "memory.min", "0\n");
 	put(fd, "memory.swap.max", "max\n");
 	put(fd, "memory.current", "1048576\n");
 	put(fd, "pids.max", "max\n");
+	put(fd, "io.max", "");
+	put(fd, "io.weight", "default 100\n");
 	return fd;
 }
 
@@ -147,6 +150,15 @@ static void test_format(void **state)
 		{CG_LIMIT_SWAP_MAX, 0, "0", 0},
 		{CG_LIMIT_PIDS_MAX, 512, "512", 512},
 		{CG_LIMIT_PIDS_MAX, CG_UNLIMITED, "max", CG_UNLIMITED},
+		{CG_LIMIT_MEMORY_HIGH, 512 * MiB + 1, "536870912", 512 * MiB},
+		{CG_LIMIT_DISK_READ, 1 * MiB + 1, "1048577", 1 * MiB + 1},
+		{CG_LIMIT_DISK_WRITE, CG_UNLIMITED, "max", CG_UNLIMITED},
+		{CG_LIMIT_DISK_READ_IOPS, 4294967294, "4294967294", 4294967294},
+		{CG_LIMIT_DISK_READ_IOPS, 4294967295, NULL, 0},
+		{CG_LIMIT_DISK_WRITE_IOPS, CG_UNLIMITED, "max", CG_UNLIMITED},
+		{CG_LIMIT_DISK_WEIGHT, 0, NULL, 0},
+		{CG_LIMIT_DISK_WEIGHT, 10000, "default 10000", 10000},
+		{CG_LIMIT_DISK_WEIGHT, 10001, NULL, 0},
 	};
 
 	(void)state;
@@ -186,6 +198,9 @@ static void test_parse_odd(void **state)
 		{CG_LIMIT_MEMORY_MAX, "12k"},
 		{CG_LIMIT_MEMORY_MAX, "99999999999999999999"},
 		{CG_LIMIT_PIDS_MAX, " 1"},
+		{CG_LIMIT_DISK_WEIGHT, "100"},
+		{CG_LIMIT_DISK_WEIGHT, "default"},
+		{CG_LIMIT_DISK_WEIGHT, "default max"},
 	};
 
 	(void)state;
@@ -208,16 +223,21 @@ static void test_weight(void **state)
 	assert_int_equal(cg_weight_from_cores(UINT64_MAX), 10000);
 }
 
+static const struct cg_disk vda = {
+	.major = 254, .name = "vda", .weight_file = "io.weight", .weight_max = 10000};
+
 static struct cg_limits sample(void)
 {
 	struct cg_limits l;
 
 	cg_limits_init(&l);
+	l.disk = &vda;
 	l.value[CG_LIMIT_CPU_CORES] = 1500;
 	l.value[CG_LIMIT_CPU_WEIGHT] = 25;
 	l.value[CG_LIMIT_MEMORY_MAX] = 64 * MiB;
 	l.value[CG_LIMIT_MEMORY_MIN] = 32 * MiB;
 	l.value[CG_LIMIT_SWAP_MAX] = 0;
+	l.value[CG_LIMIT_MEMORY_HIGH] = 60 * MiB;
 	l.value[CG_LIMIT_PIDS_MAX] = 512;
 	return l;
 }
@@ -237,9 +257,13 @@ static void test_apply(void **state)
 	expect(f->instance, "cpu.max", "150000 100000");
 	expect(f->instance, "cpu.weight", "25");
 	expect(f->instance, "memory.max", "67108864");
+	expect(f->instance, "memory.high", "62914560");
 	expect(f->instance, "memory.min", "33554432");
 	expect(f->instance, "memory.swap.max", "0");
 	expect(f->instance, "pids.max", "512");
+	/* A disk without a limit is not made to count its requests. */
+	expect(f->instance, "io.max", "");
+	expect(f->instance, "io.weight", "default 100");
 	for (int i = 0; i < CG_LIMIT_MAX; i++) {
 		assert_true(st[i].effective);
 		assert_string_equal(st[i].reason, "");
@@ -378,6 +402,112 @@ static void test_ceilings(void **state)
 	assert_true(st[CG_LIMIT_MEMORY_MAX].effective);
 }
 
+/* A plain file keeps the last line written, the kernel's one for each disk: so one key only. */
+static void test_disk(void **state)
+{
+	struct fake *f = *state;
+	struct cg_limits l = sample();
+	struct cg_limit_status st[CG_LIMIT_MAX];
+	struct err err = ERR_INIT;
+
+	l.value[CG_LIMIT_DISK_WRITE_IOPS] = 500;
+	l.value[CG_LIMIT_DISK_WEIGHT] = 300;
+	assert_int_equal(cg_limits_apply(f->instance, &l, st, &err), 0);
+	expect(f->instance, "io.max", "254:0 wiops=500");
+	expect(f->instance, "io.weight", "default 300");
+	assert_true(st[CG_LIMIT_DISK_WRITE_IOPS].effective);
+	assert_int_equal(st[CG_LIMIT_DISK_WRITE_IOPS].actual, 500);
+	assert_true(st[CG_LIMIT_DISK_READ].effective);
+	assert_true(st[CG_LIMIT_DISK_READ].actual == CG_UNLIMITED);
+	/* What the kernel shows, of other disks too; the tenant is tighter in one. */
+	put(f->instance, "io.max",
+	    "25:0 rbps=1 wbps=1 riops=1 wiops=1\n254:0 rbps=4096 wbps=max riops=max wiops=500\n"
+	    "254:01 wiops=1\n");
+	put(f->tenant, "io.max", "254:0 rbps=2048 wbps=max riops=max wiops=max\n");
+	l.value[CG_LIMIT_DISK_READ] = 4096;
+	assert_int_equal(cg_limits_read(f->instance, 1, &l, st, &err), 0);
+	assert_true(st[CG_LIMIT_DISK_READ].effective);
+	assert_int_equal(st[CG_LIMIT_DISK_READ].actual, 2048);
+	assert_int_equal(st[CG_LIMIT_DISK_WRITE_IOPS].actual, 500);
+	/* Somebody took one away. */
+	put(f->instance, "io.max", "254:0 rbps=4096 wbps=max riops=max wiops=max\n");
+	assert_int_equal(cg_limits_read(f->instance, 0, &l, st, &err), 0);
+	assert_false(st[CG_LIMIT_DISK_WRITE_IOPS].effective);
+	assert_string_equal(st[CG_LIMIT_DISK_WRITE_IOPS].reason,
+			    "the kernel holds unlimited in 'io.max'");
+	put(f->instance, "io.max", "254:0 wiops=many\n");
+	assert_int_equal(cg_limits_read(f->instance, 0, &l, st, &err), -EBADMSG);
+}
+
+/* The old value goes back to the line of the disk. */
+static void test_disk_restore(void **state)
+{
+	struct fake *f = *state;
+	struct cg_limits l = sample();
+	struct err err = ERR_INIT;
+
+	put(f->instance, "io.max", "254:0 rbps=7777\n");
+	l.value[CG_LIMIT_DISK_READ] = 4096;
+	l.value[CG_LIMIT_DISK_WRITE_IOPS] = UINT32_MAX;
+	assert_int_equal(cg_limits_apply(f->instance, &l, NULL, &err), -ERANGE);
+	assert_non_null(strstr(err.msg, "disk.write_iops"));
+	expect(f->instance, "io.max", "254:0 rbps=7777");
+	expect(f->instance, "memory.max", "max");
+	expect(f->instance, "memory.high", "max");
+}
+
+static void expect_reason(int dirfd, const struct cg_limits *l, enum cg_limit limit,
+			  const char *reason)
+{
+	struct cg_limit_status st[CG_LIMIT_MAX];
+	struct err err = ERR_INIT;
+
+	assert_int_equal(cg_limits_apply(dirfd, l, st, &err), 0);
+	assert_false(st[limit].effective);
+	assert_string_equal(st[limit].reason, reason);
+	assert_true(st[limit].configured == l->value[limit]);
+	assert_int_equal(cg_limits_read(dirfd, 0, l, st, &err), 0);
+	assert_string_equal(st[limit].reason, reason);
+}
+
+static void test_no_disk(void **state)
+{
+	struct fake *f = *state;
+	struct cg_limits l = sample();
+	struct cg_disk disk = vda;
+	uint64_t v = 7;
+
+	l.disk = &disk;
+	l.value[CG_LIMIT_DISK_WEIGHT] = 2000;
+	disk.weight_file = NULL;
+	(void)str_copy(disk.why_no_weight, sizeof(disk.why_no_weight), "not heeded");
+	expect_reason(f->instance, &l, CG_LIMIT_DISK_WEIGHT, "not heeded");
+	/* A file of its own, with a range of its own. */
+	disk.weight_file = "io.bfq.weight";
+	disk.weight_max = CG_DISK_WEIGHT_MAX_BFQ;
+	put(f->instance, "io.bfq.weight", "default 100\n");
+	expect_reason(f->instance, &l, CG_LIMIT_DISK_WEIGHT,
+		      "more than the scheduler bfq takes, 1000");
+	l.value[CG_LIMIT_DISK_WEIGHT] = 1000;
+	assert_int_equal(cg_limits_apply(f->instance, &l, NULL, NULL), 0);
+	expect(f->instance, "io.bfq.weight", "default 1000");
+	expect(f->instance, "io.weight", "default 100");
+	(void)str_copy(disk.why_not, sizeof(disk.why_not), "names no disk");
+	expect_reason(f->instance, &l, CG_LIMIT_DISK_READ, "names no disk");
+	expect_reason(f->instance, &l, CG_LIMIT_DISK_WEIGHT, "names no disk");
+	l.disk = NULL;
+	expect_reason(f->instance, &l, CG_LIMIT_DISK_READ, "of no disk");
+	l.disk = &vda;
+	assert_int_equal(unlinkat(f->instance, "io.max", 0), 0);
+	expect_reason(f->instance, &l, CG_LIMIT_DISK_READ, "this kernel has no 'io.max'");
+	put(f->instance, "cgroup.controllers", "cpu memory pids\n");
+	expect_reason(f->instance, &l, CG_LIMIT_DISK_READ,
+		      "the 'io' controller is not available in cgroup v2 here");
+	assert_int_equal(cg_limit_get(f->instance, CG_LIMIT_DISK_READ, &v, NULL), -EINVAL);
+	assert_int_equal(cg_limit_set(f->instance, CG_LIMIT_DISK_WEIGHT, 1, NULL), -EINVAL);
+	assert_int_equal(v, 7);
+}
+
 static void test_one(void **state)
 {
 	struct fake *f = *state;
@@ -410,6 +540,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_shrink, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_shrink_pids, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ceilings, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_disk, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_disk_restore, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one, setup, teardown),
 	};
 

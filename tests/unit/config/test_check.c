@@ -192,8 +192,10 @@ static void directories(void **state)
 static void items_are_known(void **state)
 {
 	/* As cgroups/limits.h names them; config does not link cgroups. */
-	static const char *const limits[] = {"cpu.cores",	 "cpu.guarantee", "memory.limit",
-					     "memory.guarantee", "memory.swap",	  "pids"};
+	static const char *const limits[] = {"cpu.cores",      "cpu.guarantee",	   "memory.limit",
+					     "memory.high",    "memory.guarantee", "memory.swap",
+					     "pids",	       "disk.read",	   "disk.write",
+					     "disk.read_iops", "disk.write_iops",  "disk.weight"};
 
 	(void)state;
 	assert_null(spec_item_name(SPEC_ITEMS_MAX));
@@ -211,9 +213,9 @@ static void everything_unsupported(void **state)
 	static const char plan_text[] =
 		"{\"plan\": \"p\", \"version\": 1, \"cpu\": {\"cores\": 1, \"guarantee\": 1, "
 		"\"burst\": \"1ms\", \"dedicated\": true},"
-		" \"memory\": {\"limit\": \"1GiB\"}, \"disk\": {\"size\": \"1GiB\", \"inodes\": "
-		"1000, \"read\": \"1MiB/s\","
-		" \"write\": \"1MiB/s\", \"read_iops\": 1, \"write_iops\": 1, \"weight\": 5}, "
+		" \"memory\": {\"limit\": \"1GiB\", \"high\": \"1GiB\"}, \"disk\": {\"size\": "
+		"\"1GiB\", \"inodes\": 1000, \"read\": \"1MiB/s\","
+		" \"write\": \"1MiB/s\", \"read_iops\": 2, \"write_iops\": 2, \"weight\": 5}, "
 		"\"network\": {\"in\": \"1Mbit\","
 		" \"out\": \"1Mbit\", \"pps\": 1, \"connections\": 1, \"new_connections\": "
 		"\"1/s\", \"transfer\": {\"monthly\": \"1TiB\"}},"

@@ -8,12 +8,16 @@
 	"\"plan\": \"p\", \"version\": 1, \"cpu\": {\"cores\": 1}, \"memory\": {\"limit\": "       \
 	"\"1GiB\"}"
 
-/* The plan of the design, word for word. */
+#define PLAN_OF_MEMORY(m)                                                                          \
+	"{\"plan\": \"p\", \"version\": 1, \"cpu\": {\"cores\": 1}, \"memory\": {" m "}}"
+
+/* The plan of the design, and a high mark. */
 static const char full_plan[] =
 	"{\"plan\": \"small\", \"version\": 1,"
 	" \"cpu\":     {\"cores\": 1, \"guarantee\": 0.25, \"burst\": \"20ms\", \"dedicated\": "
 	"false},"
-	" \"memory\":  {\"limit\": \"1GiB\", \"guarantee\": \"512MiB\", \"swap\": \"0\"},"
+	" \"memory\":  {\"limit\": \"1GiB\", \"high\": \"960MiB\", \"guarantee\": \"512MiB\", "
+	"\"swap\": \"0\"},"
 	" \"pids\":    512,"
 	" \"disk\":    {\"size\": \"10GiB\", \"inodes\": 500000, \"read\": \"100MiB/s\", "
 	"\"write\": \"50MiB/s\","
@@ -61,6 +65,22 @@ static void good_and_bad(void **state)
 		 "f.json: disk.read: \"100MB\" is not a rate in bytes; write it as 100MiB/s\n"},
 		{"{" MIN_PLAN ", \"disk\": {\"read\": null}, \"network\": {\"transfer\": null}}",
 		 ""},
+		{"{" MIN_PLAN ", \"disk\": {\"read_iops\": 1, \"write_iops\": 1000000001, "
+		 "\"weight\": 10001}}",
+		 "f.json: disk.read_iops: 1 is too small; the smallest is 2\n"
+		 "f.json: disk.write_iops: 1000000001 is too large; the largest is 1000000000\n"
+		 "f.json: disk.weight: 10001 is too large; the largest is 10000\n"},
+		{PLAN_OF_MEMORY("\"limit\": \"1GiB\", \"high\": \"2GiB\""),
+		 "f.json: memory.high: 2GiB is more than memory.limit, 1GiB\n"},
+		{PLAN_OF_MEMORY("\"limit\": \"1GiB\", \"high\": \"1MiB\""),
+		 "f.json: memory.high: \"1MiB\" is too small; the smallest is 4MiB\n"},
+		{PLAN_OF_MEMORY("\"limit\": \"1GiB\", \"guarantee\": \"512MiB\", \"high\": "
+				"\"511MiB\""),
+		 "f.json: memory.high: 511MiB is less than memory.guarantee, 512MiB\n"},
+		{PLAN_OF_MEMORY("\"limit\": \"1GiB\", \"guarantee\": \"1GiB\", \"high\": "
+				"\"1GiB\""),
+		 ""},
+		{PLAN_OF_MEMORY("\"limit\": \"1GiB\", \"high\": null"), ""},
 		{"{" MIN_PLAN ", \"network\": {\"in\": \"100M\", \"new_connections\": 5}}",
 		 "f.json: network.in: \"100M\" is not a rate in bits; write it as 100Mbit\n"
 		 "f.json: network.new_connections: 5 is not a rate per second; write it as "
@@ -112,6 +132,7 @@ static void values(void **state)
 	assert_int_equal(parse("{" MIN_PLAN "}", &p), 0);
 	assert_int_equal(p.pids, 512);
 	assert_int_equal(p.memory.swap, 0);
+	assert_true(p.memory.high == JSON_UNLIMITED);
 	assert_int_equal(p.cpu.guarantee, 0);
 	assert_int_equal(p.disk.size, 10ull << 30);
 	assert_int_equal(p.network.connections, 16384);
@@ -156,6 +177,13 @@ static void kernel_limits(void **state)
 		assert_int_equal(l.value[CG_LIMIT_MEMORY_MIN], cases[i].min);
 		assert_int_equal(l.value[CG_LIMIT_SWAP_MAX], 0);
 		assert_int_equal(l.value[CG_LIMIT_PIDS_MAX], 512);
+		assert_true(l.value[CG_LIMIT_MEMORY_HIGH] ==
+			    (i == 1 ? 960ull << 20 : CG_UNLIMITED));
+		assert_true(l.value[CG_LIMIT_DISK_READ] == (i == 1 ? 100ull << 20 : CG_UNLIMITED));
+		assert_true(l.value[CG_LIMIT_DISK_WRITE] == (i == 1 ? 50ull << 20 : CG_UNLIMITED));
+		assert_true(l.value[CG_LIMIT_DISK_READ_IOPS] == (i == 1 ? 2000 : CG_UNLIMITED));
+		assert_true(l.value[CG_LIMIT_DISK_WRITE_IOPS] == (i == 1 ? 1000 : CG_UNLIMITED));
+		assert_int_equal(l.value[CG_LIMIT_DISK_WEIGHT], 100);
 	}
 }
 
@@ -168,6 +196,7 @@ static void overrides(void **state)
 		{"{\"memory\": {\"limit\": \"2GiB\"}}", ""},
 		{"{\"network\": {\"transfer\": {\"over\": {\"suspend\": true}}}}", ""},
 		{"{\"memory\": {\"limit\": \"256MiB\"}}",
+		 "f.json: o.memory.high: 960MiB is more than memory.limit, 256MiB\n"
 		 "f.json: o.memory.guarantee: 512MiB is more than memory.limit, 256MiB\n"},
 		{"{\"plan\": \"x\", \"version\": 2}",
 		 "f.json: o.plan: \"x\" cannot be changed here; it names a plan\n"

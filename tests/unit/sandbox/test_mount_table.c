@@ -54,6 +54,26 @@ static void rows_are_well_formed(void **state)
 		assert_true(open[p]);
 }
 
+/* What lies in it is the guest's memory; a full one is an error that programs understand, a cgroup
+ * without memory is a kill. */
+static void every_tmpfs_has_bounds(void **state)
+{
+	unsigned n = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < sbx_mount_rows_count; i++) {
+		const struct sbx_mount_row *row = &sbx_mount_rows[i];
+
+		if (row->kind != SBX_MOUNT_FS || !str_eq(row->type, "tmpfs"))
+			continue;
+		n++;
+		assert_true(row->stage == SBX_STAGE_HOST); /* so it cannot be remounted larger */
+		assert_non_null(strstr(row->options, ",size="));
+		assert_non_null(strstr(row->options, ",nr_inodes="));
+	}
+	assert_int_equal(n, 3);
+}
+
 /* nosuid everywhere; devices work in /dev and its pty only; masks and kernel file systems run
  * nothing. */
 static void attributes_are_tight(void **state)
@@ -214,6 +234,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rows_are_well_formed),
+		cmocka_unit_test(every_tmpfs_has_bounds),
 		cmocka_unit_test(attributes_are_tight),
 		cmocka_unit_test(masks_are_complete),
 		cmocka_unit_test(file_systems_are_complete),
