@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -21,8 +20,6 @@
 #include "cgroups/events.h"
 #include "cgroups/names.h"
 #include "cgroups/zero.h"
-
-#define OWNER_XATTR "trusted.vpsd.database"
 
 #define DEFAULT_ROOT "vpsd"
 
@@ -406,29 +403,32 @@ int cg_root_open(const char *path, const char *const *required, struct cg_root *
 	return 0;
 }
 
+int cg_root_find(const char *path, struct cg_root *ret, struct err *err)
+{
+	_cleanup_cg_root_ struct cg_root r = CG_ROOT_INIT;
+	int k = cg_host_probe(&r.host, err);
+
+	if (k == 0)
+		k = choose_path(&r, path, err);
+	if (k < 0)
+		return k;
+	r.fd = path_open_dir(r.path, err);
+	if (r.fd < 0)
+		return r.fd;
+	r.shared = path_open_beneath(r.fd, CG_SHARED, O_RDONLY | O_DIRECTORY, 0, err);
+	if (r.shared < 0)
+		return r.shared;
+	*ret = r;
+	r = CG_ROOT_INIT;
+	return 0;
+}
+
 void cg_root_done(struct cg_root *r)
 {
 	cleanup_close(&r->fd);
 	cleanup_close(&r->shared);
 	free(r->tenants);
 	*r = CG_ROOT_INIT;
-}
-
-int cg_root_owner(const struct cg_root *r, char owner[CG_OWNER_TEXT], struct err *err)
-{
-	ssize_t n = fgetxattr(r->fd, OWNER_XATTR, owner, CG_OWNER_TEXT - 1);
-
-	owner[n > 0 ? n : 0] = '\0';
-	return n >= 0 || errno == ENODATA
-		       ? 0
-		       : err_sys(err, "cannot read whose the cgroups in '%s' are", r->path);
-}
-
-int cg_root_set_owner(const struct cg_root *r, const char *owner, struct err *err)
-{
-	return fsetxattr(r->fd, OWNER_XATTR, owner, strlen(owner), 0) == 0
-		       ? 0
-		       : err_sys(err, "cannot note whose the cgroups in '%s' are", r->path);
 }
 
 bool cg_root_has(const struct cg_root *r, const char *controller)

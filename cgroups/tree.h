@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "base/rand.h"
@@ -79,6 +80,9 @@ struct cg_root {
  * error (-EOPNOTSUPP) names all of them. Existing instances are counted into the sums. */
 int cg_root_open(const char *path, const char *const *required, struct cg_root *ret,
 		 struct err *err);
+/* The same directories where they are there, with nothing made, changed or counted: to look and to
+ * end what lives below. -ENOENT: there are none. */
+int cg_root_find(const char *path, struct cg_root *ret, struct err *err);
 void cg_root_done(struct cg_root *r);
 bool cg_root_has(const struct cg_root *r, const char *controller);
 /* Counts all instances again and writes the sums to all ancestors: after a reconciliation. */
@@ -166,12 +170,6 @@ int cg_session_create(const struct cg_instance *i, struct cg_session *ret, struc
  * can remove an empty one). */
 int cg_session_remove(const struct cg_instance *i, const struct cg_session *s, struct err *err);
 void cg_session_done(struct cg_session *s);
-/* Whose instances lie below <root>: a mark of at most 63 bytes, kept as an extended attribute of
- * the directory for its life (xattr(7), trusted.*). owner: "" where there is none. */
-#define CG_OWNER_TEXT 64
-int cg_root_owner(const struct cg_root *r, char owner[CG_OWNER_TEXT], struct err *err);
-int cg_root_set_owner(const struct cg_root *r, const char *owner, struct err *err);
-
 /* Calls 'visit' for each leaf that cg_session_create() made and that is still there, whoever made
  * it: those of an earlier daemon. Without an fd; the visitor may remove it. What the guest named
  * like that itself is left out. */
@@ -192,6 +190,12 @@ struct cg_found {
 int cg_walk(const struct cg_root *r,
 	    int (*visit)(void *arg, const struct cg_found *f, struct err *err), void *arg,
 	    struct err *err);
+
+/* Calls 'visit' for each process in the cgroup and below, in no order; stops on its first negative
+ * number and returns that. What appears or goes meanwhile may be missed; below CG_TREE_DEPTH it is.
+ */
+int cg_procs_walk(int dirfd, int (*visit)(void *arg, pid_t pid, struct err *err), void *arg,
+		  struct err *err);
 
 /* Removes the cgroup name below dirfd and all below it, bottom up; directories are opened one by
  * one, never followed by path, at most CG_TREE_DEPTH deep. -EBUSY when processes live there. */

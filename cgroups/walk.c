@@ -6,10 +6,14 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
+#include "base/num.h"
 #include "base/str.h"
 #include "cgroups/events.h"
 #include "cgroups/names.h"
 #include "cgroups/tree.h"
+
+#define PROCS_MAX (16u << 20) /* text of one cgroup.procs */
 
 static void cleanup_closedir(DIR **d)
 {
@@ -116,6 +120,65 @@ int cg_remove_tree(int dirfd, const char *name, struct err *err)
 	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return err_sys(err, "cannot remove cgroup '%s'", name);
 	return 0;
+}
+
+typedef int pid_visit(void *arg, pid_t pid, struct err *err);
+
+/* Those of one cgroup. -EOPNOTSUPP: a threaded one, whose processes are listed above it. */
+static int visit_procs(int dirfd, pid_visit *visit, void *arg, struct err *err)
+{
+	_cleanup_free_ char *text = NULL;
+	char *rest, *line;
+	size_t len;
+	int r = file_read_at(dirfd, "cgroup.procs", PROCS_MAX, &text, &len, err);
+
+	if (r == -ENOENT || r == -ENODEV || r == -EOPNOTSUPP) {
+		cg_err_clear(err);
+		return 0;
+	}
+	for (rest = text; r >= 0 && (line = strsep(&rest, "\n"));) {
+		uint64_t pid;
+
+		/* 0: of a pid namespace that is not seen from here. */
+		if (*line && num_parse_u64(line, 1, INT32_MAX, &pid) >= 0)
+			r = visit(arg, (pid_t)pid, err);
+	}
+	return r < 0 ? r : 0;
+}
+
+static int procs_below(int dirfd, int depth, pid_visit *visit, void *arg, struct err *err)
+{
+	_cleanup_closedir_ DIR *d = NULL;
+	const char *name;
+	int r = visit_procs(dirfd, visit, arg, err);
+
+	if (r >= 0)
+		r = list_dir(dirfd, &d, err);
+	/* Gone meanwhile. */
+	if (r == -ENOENT) {
+		cg_err_clear(err);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	while (depth > 0 && (r = next_dir(d, &name, err)) > 0) {
+		_cleanup_close_ int fd = open_dir(dirfd, name, err);
+
+		if (fd == -ENOENT) {
+			cg_err_clear(err);
+			continue;
+		}
+		r = fd < 0 ? fd : procs_below(fd, depth - 1, visit, arg, err);
+		if (r < 0)
+			return r;
+	}
+	return r < 0 ? r : 0;
+}
+
+int cg_procs_walk(int dirfd, int (*visit)(void *arg, pid_t pid, struct err *err), void *arg,
+		  struct err *err)
+{
+	return procs_below(dirfd, CG_TREE_DEPTH, visit, arg, err);
 }
 
 typedef int cg_visit(void *arg, const struct cg_found *f, struct err *err);

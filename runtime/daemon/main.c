@@ -46,7 +46,7 @@ struct options {
 	bool stop_guests;
 	bool validate; /* the operands */
 	int n_operands;
-	char **operands;
+	char **operands; /* documents, or ids of guests to stop */
 };
 
 struct daemon {
@@ -63,7 +63,8 @@ static void usage(FILE *out)
 {
 	fputs("usage: vpsd [--config FILE] [--helpers DIR] [--seccomp FILE] [--log-level "
 	      "error|warning|info|debug]\n"
-	      "       vpsd [--config FILE] --stop-guests    as the host goes down, while no vpsd "
+	      "       vpsd [--config FILE] --stop-guests [ID...]\n"
+	      "                                             as the host goes down, while no vpsd "
 	      "runs\n"
 	      "       vpsd --validate FILE|DIR...           check documents; needs no root, "
 	      "changes "
@@ -71,6 +72,19 @@ static void usage(FILE *out)
 	      "       vpsd --schema host|plan|tenant        print the JSON Schema of a document\n"
 	      "The daemon of the VPS host: see vpsd(8) and vpsd.json(5).\n",
 	      out);
+}
+
+static int check_ids(const struct options *o)
+{
+	for (int i = 0; i < o->n_operands; i++) {
+		if (img_is_instance_id(o->operands[i]))
+			continue;
+		fprintf(stderr,
+			"vpsd: '%s' is not the id of an instance: 16 digits, 0-9 and a-f\n",
+			o->operands[i]);
+		return -EINVAL;
+	}
+	return 0;
 }
 
 static int parse_options(int argc, char **argv, struct options *o)
@@ -130,11 +144,12 @@ static int parse_options(int argc, char **argv, struct options *o)
 	}
 	o->n_operands = argc - optind;
 	o->operands = argv + optind;
-	if (o->validate ? o->n_operands == 0 || o->schema : o->n_operands > 0) {
+	if (o->validate ? o->n_operands == 0 || o->schema || o->stop_guests
+			: o->n_operands > 0 && (!o->stop_guests || o->schema)) {
 		usage(stderr);
 		return -EINVAL;
 	}
-	return 0;
+	return o->stop_guests ? check_ids(o) : 0;
 }
 
 /* What is done without being a daemon: an exit code, or -1 when there is nothing of that kind. */
@@ -367,6 +382,76 @@ static int serve(struct daemon *d, const struct options *o, struct err *err)
 	return r == 0 ? 0 : -EIO;
 }
 
+#define ROOTS 2 /* below systemd, and without it */
+
+/* Those that there are. The lock shuts out a vpsd with another run directory. */
+static int find_roots(struct cg_root roots[ROOTS], size_t *n, struct err *err)
+{
+	char scope[CG_PATH_MAX];
+	int r = scope_usual_cgroup(scope, err);
+
+	for (size_t i = 0; r >= 0 && i < ROOTS; i++) {
+		r = cg_root_find(i == 0 ? scope : NULL, &roots[*n], err);
+		if (r == -ENOENT) {
+			*err = ERR_INIT;
+			r = 0;
+			continue;
+		}
+		if (r >= 0)
+			r = lock_cgroups(&roots[(*n)++], err);
+	}
+	return r < 0 ? r : 0;
+}
+
+static int stop_guests(const struct options *o, uint64_t stop_timeout, struct err *err)
+{
+	struct cg_root roots[ROOTS] = {CG_ROOT_INIT, CG_ROOT_INIT};
+	struct host_down h = {.roots = roots,
+			      .ids = (const char *const *)o->operands,
+			      .n_ids = (size_t)o->n_operands,
+			      .stop_timeout = stop_timeout};
+	int r = find_roots(roots, &h.n_roots, err);
+
+	if (r >= 0)
+		r = inst_host_down(&h, err);
+	for (size_t i = 0; i < ROOTS; i++)
+		cg_root_done(&roots[i]);
+	return r;
+}
+
+/* What runs is stopped in order whatever the document promises, and without one. */
+static int go_down(struct daemon *d, const struct options *o, struct err *err)
+{
+	int r = load_host(o, &d->host, err);
+
+	if (r >= 0) {
+		r = lock_run(d, err);
+		return r < 0 ? r : stop_guests(o, d->host.stop_timeout, err);
+	}
+	log_error("%s", err_text(err));
+	log_warning("the guests get the time that is the default of stop_timeout");
+	*err = ERR_INIT;
+	if (spec_host_default(&d->host) < 0)
+		return err_set(err, ENOMEM, "no memory");
+	return stop_guests(o, d->host.stop_timeout, err);
+}
+
+/* What is to start is judged first. */
+static int come_up(struct daemon *d, const struct options *o, struct err *err)
+{
+	int r = load_host(o, &d->host, err);
+
+	if (r == 0)
+		r = check_host(&d->host, err);
+	if (r == 0)
+		r = idcheck_host((struct id_span){.first = d->host.idmap.base,
+						  .count = d->host.idmap.count * SPEC_IDMAP_RANGE},
+				 err);
+	if (r == 0)
+		r = lock_run(d, err);
+	return r == 0 ? serve(d, o, err) : r;
+}
+
 /* About sixteen descriptors for each running guest (cgroup files, pidfd, console). */
 static void raise_files(void)
 {
@@ -407,19 +492,7 @@ int main(int argc, char **argv)
 	}
 	raise_files();
 	d.api.started = (uint64_t)time(NULL);
-	r = load_host(&o, &d.host, &err);
-	/* What is to start is judged; what runs is stopped in order whatever the document promises.
-	 */
-	if (r == 0 && !o.stop_guests)
-		r = check_host(&d.host, &err);
-	if (r == 0 && !o.stop_guests)
-		r = idcheck_host((struct id_span){.first = d.host.idmap.base,
-						  .count = d.host.idmap.count * SPEC_IDMAP_RANGE},
-				 &err);
-	if (r == 0)
-		r = lock_run(&d, &err);
-	if (r == 0)
-		r = o.stop_guests ? inst_host_down(&d.host, &err) : serve(&d, &o, &err);
+	r = o.stop_guests ? go_down(&d, &o, &err) : come_up(&d, &o, &err);
 	if (err.code) {
 		log_error("%s", err_text(&err));
 		if (err.hint[0])

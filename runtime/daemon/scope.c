@@ -301,6 +301,16 @@ const char *scope_cgroup(const struct scope *s)
 	return s ? s->path : NULL;
 }
 
+int scope_usual_cgroup(char ret[CG_PATH_MAX], struct err *err)
+{
+	struct cg_host host;
+	int r = cg_host_probe(&host, err);
+
+	if (r >= 0 && str_fmt(ret, CG_PATH_MAX, "%s/" UNIT, host.mount) < 0)
+		r = err_set(err, ENAMETOOLONG, "the path of " UNIT " is too long");
+	return r < 0 ? r : 0;
+}
+
 void scope_put_keeper(struct scope *s, pid_t pid)
 {
 	struct err err = ERR_INIT;

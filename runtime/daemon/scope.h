@@ -26,6 +26,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "cgroups/tree.h"
 
 struct scope;
 
@@ -35,6 +36,8 @@ struct scope;
 int scope_open(struct scope **ret, struct err *err);
 /* Its cgroup, absolute; NULL for NULL. */
 const char *scope_cgroup(const struct scope *s);
+/* Where the scope's cgroup stands on this host, if there is one: to look below it. */
+int scope_usual_cgroup(char ret[CG_PATH_MAX], struct err *err);
 /* Puts the keeper into the leaf, once for each pid. For NULL, 0 and a pid that is there: nothing.
  */
 void scope_put_keeper(struct scope *s, pid_t pid);

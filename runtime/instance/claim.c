@@ -15,31 +15,19 @@
 #define CLAIM_AGAIN (20 * USEC_PER_MSEC)
 #define CLAIM_LIMIT (120 * USEC_PER_SEC)
 
-/*
- * The pool says which database it belongs to. Of another one (lost and made anew, restored from a
- * backup) nothing is removed for being unknown: those files are what customers have left.
- */
+/* The pool says which database it belongs to. This only reads: a database that is refused leaves
+ * nothing behind. */
 int claim_pool(struct inst_manager *m, struct err *err)
 {
-	const char *id = store_id(m->store);
-	char owner[64] = "";
-	ssize_t n =
-		file_read_short_at(img_store_fd(m->images), OWNER_FILE, owner, sizeof(owner), err);
+	ssize_t n = file_read_short_at(img_store_fd(m->images), OWNER_FILE, m->pool_owner,
+				       sizeof(m->pool_owner), err);
 
 	if (n < 0 && n != -ENOENT)
 		return (int)n;
 	if (n < 0) {
 		*err = ERR_INIT;
-		return file_replace_at(img_store_fd(m->images), OWNER_FILE, id, strlen(id), 0600,
-				       err);
+		m->pool_owner[0] = '\0';
 	}
-	m->keeps_strays = !str_eq(owner, id);
-	if (m->keeps_strays)
-		log_error(
-			"the pool '%s' belongs to another database than this one: files of unknown "
-			"instances and images are kept; to give them up, remove '%s/" OWNER_FILE
-			"' and restart vpsd",
-			m->host->pool, m->host->pool);
 	return 0;
 }
 
@@ -94,23 +82,54 @@ void claim_drop(struct inst_manager *m)
 }
 
 /*
- * A lost or another database knows nothing of the guests that run: they are not nobody's, and their
- * ids are not free. So nothing is done beside them until somebody has decided.
+ * A lost, another or an older database knows nothing of guests that run: they are not nobody's, and
+ * their ids are not free. So nothing is done beside them until somebody has decided. Our own are
+ * always known: the row of an instance goes after its last process (has_processes).
  */
-int claim_guests(struct inst_manager *m, size_t n_unknown, const char *first, struct err *err)
+static int claim_guests(const struct inst_manager *m, size_t n_unknown, struct err *err)
 {
-	char owner[CG_OWNER_TEXT];
-	int r = cg_root_owner(&m->cg, owner, err);
-
-	if (r < 0 || str_eq(owner, store_id(m->store)))
-		return r;
 	if (n_unknown == 0)
-		return cg_root_set_owner(&m->cg, store_id(m->store), err);
+		return 0;
 	(void)err_set(err, EEXIST,
-		      "%zu guests run in '%s' that the database in '%s' does not know, '%s' among "
-		      "them; they are left alone",
-		      n_unknown, m->cg.path, m->host->state, first);
-	(void)err_hint(err, "start vpsd with the host document and the database that they belong "
-			    "to; or stop them in order: vpsd --stop-guests");
+		      "%zu guests run in '%s' that the database in '%s' does not know; they are "
+		      "left alone",
+		      n_unknown, m->cg.path, m->host->state);
+	(void)err_hint(err, "start vpsd with the database that they belong to; or stop just these "
+			    "in order: vpsd --stop-guests ID...");
 	return -EEXIST;
+}
+
+/*
+ * What customers have left is not removed for being unknown: neither where the pool belongs to
+ * another database (lost and made anew, restored from a backup), nor where this one is an older
+ * copy of itself, which cannot be told from it. Our own directories are always known: a row comes
+ * before its directory and goes after it. Images and logs may be of the instances that are not
+ * known. Without the mark somebody has given them up.
+ */
+static int claim_files(struct inst_manager *m, size_t n_unknown, struct err *err)
+{
+	const char *id = store_id(m->store), *pool = m->host->pool;
+	bool is_other = !str_eq(m->pool_owner, id);
+
+	if (!m->pool_owner[0]) {
+		m->drops_strays = true;
+		return file_replace_at(img_store_fd(m->images), OWNER_FILE, id, strlen(id), 0600,
+				       err);
+	}
+	m->keeps_strays = is_other || n_unknown > 0;
+	if (m->keeps_strays)
+		log_error("the pool '%s' %s: files of unknown instances and images are kept; to "
+			  "give them up, remove '%s/" OWNER_FILE "' and restart vpsd",
+			  pool,
+			  is_other ? "belongs to another database than this one"
+				   : "has instances that this database does not know",
+			  pool);
+	return 0;
+}
+
+int claim_found(struct inst_manager *m, size_t n_guests, size_t n_dirs, struct err *err)
+{
+	int r = claim_guests(m, n_guests, err);
+
+	return r < 0 ? r : claim_files(m, n_dirs, err);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Creating: everything is checked, then instance, id range and operation are one transaction, then
- * a job makes the directories, then the instance is marked present. Whatever interrupts that, the
- * next vpsd undoes an instance that is not marked.
+ * a job makes the directories, which appear whole, then the instance is marked present. Whatever
+ * interrupts that, the next vpsd marks an instance that has its directory, and undoes one without.
  */
 #include <string.h>
 
@@ -20,28 +20,39 @@
 
 static void undo_rows(struct inst *i);
 
-static void undo_committed(struct inst *i, const struct err *err)
+/* As long as its rows stand, its name and its ids are taken. */
+static void undo_later(struct inst *i, void (*step)(struct inst *i))
+{
+	i->phase = INST_PHASE_DELETING;
+	i->desired = INST_WANT_STOPPED;
+	i->p->is_removing = false;
+	(void)str_copy(i->error, sizeof(i->error), err_text(&i->p->why));
+	inst_set_state(i, INST_FAILED);
+	inst_timer_set(i, UNDO_AGAIN, step);
+}
+
+/* The operation is over, whether its rows are gone or only told to go. */
+static void undo_told(struct inst *i, bool is_gone)
 {
 	struct op *op = i->op;
 	struct err why = i->p->why;
 	char code[sizeof(i->p->why_code)];
 
 	memcpy(code, i->p->why_code, sizeof(code));
-	if (err) {
-		/* As long as its rows stand, its name and its ids are taken. */
-		log_error("%s: cannot remove its rows: %s", i->full_name, err_text(err));
-		i->phase = INST_PHASE_DELETING;
-		i->desired = INST_WANT_STOPPED;
-		i->p->is_removing = false;
-		(void)str_copy(i->error, sizeof(i->error), err_text(&why));
-		inst_set_state(i, INST_FAILED);
-		inst_timer_set(i, UNDO_AGAIN, undo_rows);
-	}
 	i->op = NULL;
-	if (!err)
+	if (is_gone)
 		inst_unregister(i);
 	if (op)
 		op_end(op, *code ? code : NULL, &why, NULL);
+}
+
+static void undo_committed(struct inst *i, const struct err *err)
+{
+	if (err) {
+		log_error("%s: cannot remove its rows: %s", i->full_name, err_text(err));
+		undo_later(i, undo_rows);
+	}
+	undo_told(i, !err);
 }
 
 static void undo_rows(struct inst *i)
@@ -56,15 +67,23 @@ static void undo_rows(struct inst *i)
 	inst_commit(i, t, undo_committed);
 }
 
+static void undo_files(struct inst *i);
+
+/* Its rows go last: without them its files would stay for ever, as customers' files do that no row
+ * speaks for. */
 static void on_removed(void *arg, const char *code, const struct err *err, json_t *result)
 {
 	struct inst *i = arg;
 
 	(void)code;
 	(void)result;
-	if (err)
-		log_error("%s: cannot remove its files: %s", i->full_name, err_text(err));
-	undo_rows(i);
+	if (!err) {
+		undo_rows(i);
+		return;
+	}
+	log_error("%s: cannot remove its files: %s", i->full_name, err_text(err));
+	undo_later(i, undo_files);
+	undo_told(i, false);
 }
 
 static void undo_files(struct inst *i)
@@ -75,6 +94,7 @@ static void undo_files(struct inst *i)
 		.argv = argv, .timeout_usec = REMOVE_LIMIT, .done = on_removed, .arg = i};
 	struct err err = ERR_INIT;
 
+	i->p->is_removing = true;
 	(void)path_remove_tree(i->manager->log_fd, i->id, NULL);
 	if (job_start(i->manager->jobs, &job, NULL, &err) < 0)
 		on_removed(i, NULL, &err, NULL);
@@ -122,6 +142,13 @@ static void prepared_committed(struct inst *i, const struct err *err)
 	inst_boot(i);
 }
 
+void inst_prepared(struct inst *i)
+{
+	i->phase = INST_PHASE_PRESENT;
+	(void)str_copy(i->p->hostname_done, sizeof(i->p->hostname_done), i->spec.hostname);
+	inst_set_state(i, INST_STOPPED);
+}
+
 static void on_prepared(void *arg, const char *code, const struct err *err, json_t *result)
 {
 	struct inst *i = arg;
@@ -132,9 +159,7 @@ static void on_prepared(void *arg, const char *code, const struct err *err, json
 		inst_create_undo(i, code, err);
 		return;
 	}
-	i->phase = INST_PHASE_PRESENT;
-	(void)str_copy(i->p->hostname_done, sizeof(i->p->hostname_done), i->spec.hostname);
-	inst_set_state(i, INST_STOPPED);
+	inst_prepared(i);
 	t = store_txn_new(i->manager->store);
 	db_put_inst(t, i);
 	inst_commit(i, t, prepared_committed);

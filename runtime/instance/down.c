@@ -216,6 +216,7 @@ static void try_clean(struct inst *i)
 	/* Left for the next start, which makes it anew, or for recovery. */
 	if (r < 0)
 		log_error("%s: cannot remove its cgroup: %s", i->full_name, err_text(&err));
+	i->p->has_processes = r == -EBUSY;
 	inst_cpus_respread(m);
 	i->p->after_clean = NULL;
 	next(i);

@@ -1,195 +1,232 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ends all guests, at once and side by side; the keeper's listing has their pidfds. */
+/* Ends guests, at once and side by side: looks for what lives, asks it once, looks again. */
 #include "runtime/instance/host_down.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/num.h"
 #include "base/path.h"
+#include "base/pidref.h"
 #include "base/str.h"
 #include "cgroups/events.h"
 #include "runtime/instance/private.h"
 
-#define KEEPER_LIMIT (30 * USEC_PER_SEC)
 #define KILL_LIMIT (10 * USEC_PER_SEC)
+#define LOOK_MS 50
 
-struct down {
-	struct pollfd *guests; /* pidfds; -1 = ended */
-	size_t n, size;
-	size_t living;
-	bool is_listed;
-	struct cg_host cgroups; /* mount "" = none */
-	struct err err;		/* of the listing */
+/* A guest that was seen alive. */
+struct down_guest {
+	const struct cg_root *root;
+	char tenant_id[ID_TEXT], id[ID_TEXT];
+	bool is_living; /* by the last look */
+	bool is_asked;
 };
 
-static void add(struct down *d, int *pidfd)
-{
-	if (d->n == d->size) {
-		size_t size = d->size ? d->size * 2 : 64;
-		struct pollfd *more = reallocarray(d->guests, size, sizeof(*more));
+struct down {
+	const struct host_down *h;
+	const struct cg_root *root; /* that is being looked at */
+	struct down_guest *guests;
+	size_t n;
+	size_t living;
+};
 
-		if (!more) {
-			(void)err_set(&d->err, ENOMEM, "no memory");
-			return;
-		}
-		d->guests = more;
-		d->size = size;
+static bool is_meant(const struct host_down *h, const char *id)
+{
+	for (size_t i = 0; i < h->n_ids; i++)
+		if (str_eq(h->ids[i], id))
+			return true;
+	return h->n_ids == 0;
+}
+
+static struct down_guest *find(struct down *d, const char *id)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (d->guests[i].root == d->root && str_eq(d->guests[i].id, id))
+			return &d->guests[i];
+	return NULL;
+}
+
+/* --- looking --------------------------------------------------------------------------------- */
+
+static int on_found(void *arg, const struct cg_found *f, struct err *err)
+{
+	struct down *d = arg;
+	struct down_guest *g;
+
+	if (!f->valid || !f->id || !f->populated || !is_meant(d->h, f->id))
+		return 0;
+	g = find(d, f->id);
+	if (!g) {
+		g = reallocarray(d->guests, d->n + 1, sizeof(*g));
+		if (!g)
+			return err_set(err, ENOMEM, "cannot list guests: out of memory");
+		d->guests = g;
+		g = &d->guests[d->n++];
+		*g = (struct down_guest){.root = d->root};
+		(void)str_copy(g->tenant_id, sizeof(g->tenant_id), f->tenant_id);
+		(void)str_copy(g->id, sizeof(g->id), f->id);
 	}
-	d->guests[d->n++] = (struct pollfd){.fd = take_fd(pidfd), .events = POLLIN};
+	g->is_living = true;
 	d->living++;
+	return 0;
 }
 
-/* One that is suspended shuts down like the others, and stays suspended. Of the path only what is
- * above the guest's own part counts: down to the directory that is named by its id. */
-static void thaw(const struct cg_host *cgroups, const struct keeper_guest *guest)
+static int look(struct down *d, struct err *err)
 {
-	char file[32], text[1024], want[ID_TEXT + 2], path[sizeof(text) + CG_PATH_MAX];
-	_cleanup_close_ int dir = -1;
-	char *line, *at;
+	int r = 0;
 
-	if (!*cgroups->mount || str_fmt(file, sizeof(file), "/proc/%u/cgroup", guest->pid) < 0 ||
-	    str_fmt(want, sizeof(want), "/%s/", guest->id) < 0 ||
-	    file_read_short_at(AT_FDCWD, file, text, sizeof(text), NULL) < 0)
-		return;
-	line = str_has_prefix(text, "0::") ? text : strstr(text, "\n0::");
-	at = line ? strstr(line, want) : NULL;
-	if (!at || memchr(line + 1, '\n', (size_t)(at - line - 1)))
-		return;
-	at[strlen(want) - 1] = '\0';
-	if (str_fmt(path, sizeof(path), "%s%s", cgroups->mount, strstr(line, "0::") + 3) < 0)
-		return;
-	dir = path_open_dir(path, NULL);
-	if (dir >= 0)
-		(void)cg_thaw(dir, 0, NULL);
-}
-
-static void on_item(void *userdata, struct keeper_item *item)
-{
-	struct down *d = userdata;
-	int signo;
-
-	if (item->pidfd < 0 || item->guest.how != KEEPER_EXIT_NONE)
-		return;
-	signo = inst_stop_signal((pid_t)item->guest.pid);
-	/* ESRCH: it has just ended, which the poll sees as well. */
-	(void)syscall(SYS_pidfd_send_signal, item->pidfd, signo, NULL, 0);
-	thaw(&d->cgroups, &item->guest);
-	add(d, &item->pidfd);
-}
-
-static void on_listed(void *userdata, struct keeper_reply *reply, const struct err *err)
-{
-	struct down *d = userdata;
-
-	(void)reply;
-	d->is_listed = true;
-	if (err)
-		d->err = *err;
-}
-
-/* Milliseconds until then, for poll(2). */
-static int left(uint64_t until)
-{
-	uint64_t now = now_usec();
-
-	return now >= until ? 0 : (int)((until - now) / USEC_PER_MSEC) + 1;
-}
-
-static int ask_keeper(struct down *d, struct keeper_client *c, struct err *err)
-{
-	const uint64_t until = now_usec() + KEEPER_LIMIT;
-	int r = keeper_client_list(c, on_item, (struct keeper_call){on_listed, d}, err);
-
-	while (r >= 0 && !d->is_listed) {
-		struct pollfd p = {.fd = keeper_client_fd(c),
-				   .events = keeper_client_poll_events(c)};
-		int n = poll(&p, 1, left(until));
-
-		if (n < 0 && errno != EINTR)
-			return err_sys(err, "cannot wait for the keeper");
-		if (n == 0)
-			return err_set(err, ETIMEDOUT, "the keeper does not answer");
-		r = keeper_client_process(c, err);
+	d->living = 0;
+	for (size_t i = 0; i < d->n; i++)
+		d->guests[i].is_living = false;
+	for (size_t i = 0; r >= 0 && i < d->h->n_roots; i++) {
+		d->root = &d->h->roots[i];
+		r = cg_walk(d->root, on_found, d, err);
 	}
-	if (r >= 0 && d->err.code) {
-		*err = d->err;
-		r = -err->code;
-	}
-	return r;
+	return r < 0 ? r : 0;
 }
 
-static int wait_until(struct down *d, uint64_t until, struct err *err)
+/* -ENOENT: gone meanwhile. */
+static int open_guest(const struct down_guest *g, struct err *err)
 {
-	while (d->living > 0) {
-		int n = poll(d->guests, d->n, left(until));
+	char path[2 * ID_TEXT];
 
-		if (n < 0 && errno != EINTR)
-			return err_sys(err, "cannot wait for the guests");
-		if (n == 0)
-			return 0;
-		for (size_t i = 0; i < d->n && n > 0; i++) {
-			if (d->guests[i].fd < 0 || !d->guests[i].revents)
-				continue;
-			cleanup_close(&d->guests[i].fd);
-			d->guests[i].fd = -1;
-			d->living--;
-		}
+	(void)str_fmt(path, sizeof(path), "%s/%s", g->tenant_id, g->id);
+	return path_open_beneath(g->root->shared, path, O_RDONLY | O_DIRECTORY, 0, err);
+}
+
+/* --- asking ---------------------------------------------------------------------------------- */
+
+/* Whether it is the first process of a pid namespace that is a child of ours. */
+static bool is_init(pid_t pid)
+{
+	char path[32], status[4096];
+	const char *line, *own;
+	uint64_t n;
+
+	(void)str_fmt(path, sizeof(path), "/proc/%d/status", (int)pid);
+	if (file_read_short_at(AT_FDCWD, path, status, sizeof(status), NULL) < 0)
+		return false;
+	line = strstr(status, "\nNSpid:\t");
+	if (!line)
+		return false;
+	own = strpbrk(line + strlen("\nNSpid:\t"), "\t\n");
+	return own && *own == '\t' && num_scan_u64(own + 1, &own, &n) >= 0 && n == 1 &&
+	       *own == '\n';
+}
+
+static int ask_init(void *arg, pid_t pid, struct err *err)
+{
+	_cleanup_pidref_ struct pidref p = PIDREF_INIT;
+
+	(void)arg;
+	(void)err;
+	/* ESRCH: it has just ended, which the next look sees as well. */
+	if (pidref_open(pid, &p, NULL) >= 0 && is_init(pid))
+		(void)pidref_signal(&p, inst_stop_signal(pid), NULL);
+	return 0;
+}
+
+static void ask(struct down *d)
+{
+	struct err err = ERR_INIT;
+
+	for (size_t i = 0; i < d->n; i++) {
+		struct down_guest *g = &d->guests[i];
+		_cleanup_close_ int fd = -1;
+
+		if (!g->is_living || g->is_asked)
+			continue;
+		g->is_asked = true;
+		fd = open_guest(g, NULL);
+		if (fd >= 0 && cg_procs_walk(fd, ask_init, NULL, &err) < 0)
+			log_warning("cannot ask %s to stop: %s", g->id, err_text(&err));
+	}
+}
+
+/* --- killing --------------------------------------------------------------------------------- */
+
+static void kill_rest(struct down *d)
+{
+	struct err err = ERR_INIT;
+
+	for (size_t i = 0; i < d->n; i++) {
+		struct down_guest *g = &d->guests[i];
+		_cleanup_close_ int fd = g->is_living ? open_guest(g, NULL) : -1;
+
+		if (fd >= 0 && cg_kill(fd, &err) < 0)
+			log_warning("cannot kill %s: %s", g->id, err_text(&err));
+	}
+}
+
+static int tell_living(const struct down *d, struct err *err)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (d->guests[i].is_living)
+			log_error("a guest lives on in '%s/" CG_SHARED "/%s/%s'",
+				  d->guests[i].root->path, d->guests[i].tenant_id, d->guests[i].id);
+	return err_set(err, ETIMEDOUT, "%zu guests do not even end when killed", d->living);
+}
+
+/* --- all ------------------------------------------------------------------------------------- */
+
+static int check_ids(struct down *d, struct err *err)
+{
+	for (size_t i = 0; i < d->h->n_ids; i++) {
+		bool is_there = false;
+
+		for (size_t k = 0; k < d->n; k++)
+			is_there |= str_eq(d->guests[k].id, d->h->ids[i]);
+		if (!is_there)
+			return err_set(err, ENOENT, "no guest with the id '%s' runs", d->h->ids[i]);
 	}
 	return 0;
 }
 
-/* The init of a pid namespace takes all its processes with it. */
-static int kill_rest(struct down *d, struct err *err)
+static int end_all(struct down *d, struct err *err)
 {
-	if (d->living == 0)
-		return 0;
-	log_warning("killing %zu guests that did not stop in time", d->living);
-	for (size_t i = 0; i < d->n; i++)
-		if (d->guests[i].fd >= 0)
-			(void)syscall(SYS_pidfd_send_signal, d->guests[i].fd, SIGKILL, NULL, 0);
-	int r = wait_until(d, now_usec() + KILL_LIMIT, err);
+	const uint64_t kill_at = now_usec() + d->h->stop_timeout;
+	const uint64_t give_up_at = kill_at + KILL_LIMIT;
+	bool is_killing = false;
+	int r = 0;
 
-	if (r >= 0 && d->living > 0)
-		return err_set(err, ETIMEDOUT, "%zu guests do not even end when killed", d->living);
+	/* What a keeper was just launching may appear late, so asking goes on. */
+	for (; r >= 0 && d->living > 0; r = look(d, err)) {
+		uint64_t now = now_usec();
+
+		if (now >= give_up_at)
+			return tell_living(d, err);
+		if (now < kill_at) {
+			ask(d);
+		} else {
+			if (!is_killing)
+				log_warning("killing %zu guests that did not stop in time",
+					    d->living);
+			is_killing = true;
+			kill_rest(d);
+		}
+		(void)poll(NULL, 0, LOOK_MS);
+	}
 	return r;
 }
 
-int inst_host_down(const struct spec_host *host, struct err *err)
+int inst_host_down(const struct host_down *h, struct err *err)
 {
-	struct down d = {0};
-	struct keeper_client *c = NULL;
-	char path[108];
-	int r = str_fmt(path, sizeof(path), "%s/keeper.sock", host->run);
+	struct down d = {.h = h};
+	int r = look(&d, err);
 
-	if (r < 0)
-		return err_set(err, -r, "the run directory's path is too long");
-	r = keeper_client_connect(path, &(struct keeper_events){0}, NULL, &c, err);
-	if (r == -ENOENT || r == -ECONNREFUSED) {
-		*err = ERR_INIT;
-		log_info("no keeper runs, so no guests are stopped");
-		return 0;
+	if (r >= 0)
+		r = check_ids(&d, err);
+	if (r >= 0) {
+		log_info("stopping %zu guests", d.living);
+		r = end_all(&d, err);
 	}
-	if (r >= 0 && cg_host_probe(&d.cgroups, NULL) < 0)
-		*d.cgroups.mount = '\0';
-	if (r >= 0)
-		r = ask_keeper(&d, c, err);
-	keeper_client_free(c);
-	if (r >= 0)
-		log_info("stopping %zu guests", d.n);
-	if (r >= 0)
-		r = wait_until(&d, now_usec() + host->stop_timeout, err);
-	if (r >= 0)
-		r = kill_rest(&d, err);
-	for (size_t i = 0; i < d.n; i++)
-		if (d.guests[i].fd >= 0)
-			cleanup_close(&d.guests[i].fd);
 	free(d.guests);
-	return r < 0 ? r : 0;
+	return r;
 }

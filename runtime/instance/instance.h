@@ -46,7 +46,7 @@ enum inst_desired {
 
 /* Numbers stand in the database: append only. */
 enum inst_phase {
-	INST_PHASE_CREATING, /* undone at the next start of vpsd */
+	INST_PHASE_CREATING, /* finished or undone at the next start of vpsd */
 	INST_PHASE_PRESENT,
 	INST_PHASE_DELETING, /* finished at the next start of vpsd */
 	INST_PHASE_MAX,

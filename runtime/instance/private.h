@@ -103,6 +103,7 @@ struct inst_private {
 	uint32_t exit_status;
 	struct policy_verdict verdict; /* on the end that is being recorded */
 	void (*after_clean)(struct inst *i);
+	bool has_processes;	    /* the last cleaning left some: its ids are not free */
 	bool is_claimed;	    /* recovery goes on with the loaded operation */
 	struct inst_change *change; /* what a change replaced, until it is written */
 	bool is_queued;		    /* its start came from the queue of starts */
@@ -181,7 +182,9 @@ struct inst_manager {
 	uint64_t session_serial;
 	struct image_flow *image_flows; /* imports, builds, deletions not durable yet */
 	struct image_removal *removals;
-	bool keeps_strays;	/* the pool is of another database: nothing unknown is removed */
+	char pool_owner[64];	/* id of the database that the pool belongs to; "" = nobody's */
+	bool keeps_strays;	/* unknown instances may need images and logs that nobody names */
+	bool drops_strays;	/* directories of unknown instances were given up */
 	struct inst_move *move; /* a resize of many under way; resize.c */
 	size_t n_starting;	/* starts of the queue that are under way */
 	char (*start_queue)[ID_TEXT];
@@ -324,6 +327,8 @@ void inst_stop_again(struct inst *i);
 void inst_start_done(struct inst *i, const struct err *err);
 /* Deletion from the point where the guest is gone; also to finish an interrupted one. */
 void inst_delete_rest(struct inst *i);
+/* Its directory is made: in memory it is present and stopped. */
+void inst_prepared(struct inst *i);
 void inst_create_undo(struct inst *i, const char *code, const struct err *err);
 
 /* --- cpus.c -------------------------------------------------------------------------------- */
@@ -382,16 +387,16 @@ void recover_drop(struct inst_manager *m);
 void recover_note_exit(struct inst_manager *m, const char *id, uint64_t boot, uint32_t status,
 		       enum keeper_exit how);
 void recover_note_ready(struct inst_manager *m, const char *id, uint64_t boot);
-/* The pool, once it is open: of another database, m->keeps_strays is set. */
+/* Reads whose the pool is, once it is open. */
 int claim_pool(struct inst_manager *m, struct err *err);
 /* True when no job of an earlier vpsd is left. False: not yet, or not at all; manager_start_step()
  * is called then. */
 bool claim_jobs(struct inst_manager *m);
 /* Waits no longer for them. */
 void claim_drop(struct inst_manager *m);
-/* The running guests, n_unknown of which the database does not know, 'first' is the id of one.
- * -EEXIST: they are another database's. */
-int claim_guests(struct inst_manager *m, size_t n_unknown, const char *first, struct err *err);
+/* What was found and the database does not know: guests that run, directories of instances. Sets
+ * what is done with the latter. -EEXIST: there are guests, so nothing may be done here. */
+int claim_found(struct inst_manager *m, size_t n_guests, size_t n_dirs, struct err *err);
 /* Removes a cgroup of nobody as soon as its processes are gone. */
 void stray_add(struct inst_manager *m, const char *tenant_id, const char *id);
 void strays_done(struct inst_manager *m);

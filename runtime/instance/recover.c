@@ -390,8 +390,9 @@ static void act_remove_dir(struct inst_manager *m, const char *id)
 				     .done = on_dir_removed};
 	struct err err = ERR_INIT;
 
-	if (m->keeps_strays) {
-		log_warning("keeping the files of %s, which is no instance", id);
+	if (m->is_ready || !m->drops_strays) {
+		log_warning("keeping '%s/instances/%s', which the database does not know",
+			    m->host->pool, id);
 		return;
 	}
 	log_warning("removing the files of %s, which is no instance", id);
@@ -437,6 +438,17 @@ static void act_undo(struct inst *i)
 	interrupted(&err);
 	i->p->has_loaded_op = false;
 	inst_create_undo(i, "interrupted", &err);
+}
+
+/* Its directory appeared whole, so all that was missing is this. Undoing it would cost files where
+ * the database is an older copy, whose creations have long ended well. */
+static void act_finish_create(struct inst *i)
+{
+	if (i->p->is_removing || (i->op && !i->p->has_loaded_op))
+		return;
+	log_info("%s: its creation was interrupted when all was made, finishing it", i->full_name);
+	inst_prepared(i);
+	inst_save(i);
 }
 
 static void act_delete(struct inst *i)
@@ -513,6 +525,9 @@ static void act(struct inst_manager *m, const struct recover_action *a)
 	case RECOVER_KILL_CGROUP:
 		act_kill_cgroup(m, a->tenant_id, a->id);
 		return;
+	case RECOVER_FINISH_CREATE:
+		act_finish_create(i);
+		return;
 	case RECOVER_UNDO_CREATE:
 		act_undo(i);
 		return;
@@ -547,6 +562,7 @@ static bool is_operation_done(const struct inst *i)
 	case OP_DELETE:
 		return false;
 	case OP_CREATE:
+		return i->desired == INST_WANT_STOPPED || inst_is_up(i);
 	case OP_START:
 	case OP_RESTART:
 	case OP_APPLY:
@@ -634,6 +650,14 @@ static void input_done(struct input *in)
 	free(in->dirs);
 }
 
+static bool has_dir(const struct recover_collect *c, const char *id)
+{
+	for (size_t i = 0; i < c->n_dirs; i++)
+		if (str_eq(c->dirs[i], id))
+			return true;
+	return false;
+}
+
 static void fill_input(const struct inst_manager *m, const struct recover_collect *c,
 		       struct input *in)
 {
@@ -642,6 +666,7 @@ static void fill_input(const struct inst_manager *m, const struct recover_collec
 
 		in->rows[i] = (struct recover_row){.id = x->id,
 						   .phase = x->phase,
+						   .is_prepared = !m->is_ready && has_dir(c, x->id),
 						   .desired = x->desired,
 						   .is_failed = x->p->is_failed,
 						   .is_restarting = x->p->is_restarting,
@@ -704,18 +729,25 @@ static void clean_tmp(struct inst_manager *m)
 	(void)job_start(m->jobs, &job, NULL, NULL);
 }
 
-/* What runs must be ours before anything is done to it. */
-static int claim_found(struct inst_manager *m, const struct recover_collect *c, struct err *err)
+/* What runs must be known before anything is done to it. */
+static int claim(struct inst_manager *m, const struct recover_collect *c, struct err *err)
 {
-	const char *first = NULL;
-	size_t n = 0;
+	size_t n_guests = 0, n_dirs = 0;
 
 	for (size_t i = 0; i < c->n_cgroups; i++) {
-		if (!c->cgroups[i].populated || inst_find_by_id(m, c->cgroups[i].id))
+		const struct found_cgroup *g = &c->cgroups[i];
+
+		if (!g->populated || inst_find_by_id(m, g->id))
 			continue;
-		first = n++ > 0 ? first : c->cgroups[i].id;
+		n_guests++;
+		log_error("the database does not know the guest %s, which runs in '%s/" CG_SHARED
+			  "/%s/%s'",
+			  g->id, m->cg.path, g->tenant_id, g->id);
 	}
-	return claim_guests(m, n, first, err);
+	for (size_t i = 0; i < c->n_dirs; i++)
+		if (!inst_find_by_id(m, c->dirs[i]))
+			n_dirs++;
+	return claim_found(m, n_guests, n_dirs, err);
 }
 
 static int recover(struct inst_manager *m, struct err *err)
@@ -726,7 +758,7 @@ static int recover(struct inst_manager *m, struct err *err)
 	int r = look(m, m->collect, err);
 
 	if (r >= 0 && !m->is_ready)
-		r = claim_found(m, m->collect, err);
+		r = claim(m, m->collect, err);
 	if (r >= 0)
 		r = make_plan(m, m->collect, &actions, &n, err);
 	if (r < 0)

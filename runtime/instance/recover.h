@@ -16,6 +16,7 @@ struct recover_row {
 	const char *id;
 	enum inst_phase phase;
 	enum inst_desired desired;
+	bool is_prepared;   /* its directory is there, and no job is left that makes it */
 	bool is_failed;	    /* given up: not started */
 	bool is_restarting; /* a restart was interrupted */
 	enum inst_suspend suspend;
@@ -57,12 +58,13 @@ struct recover_input {
 };
 
 enum recover_kind {
+	RECOVER_FINISH_CREATE, /* creation was interrupted behind its last step */
 	RECOVER_KEEP,	       /* runs and the keeper has it: take it over as it is */
 	RECOVER_ADOPT,	       /* runs and no keeper knows it: give it to the keeper */
 	RECOVER_EXITED,	       /* ended while nobody looked: judge it */
 	RECOVER_LOST,	       /* ran by the books and is gone: record that */
 	RECOVER_FORGET,	       /* the keeper remembers an end that is recorded or nobody's */
-	RECOVER_KILL_CGROUP,   /* processes or leftovers of nobody, or of a guest that is gone */
+	RECOVER_KILL_CGROUP,   /* leftovers of nobody, or also processes of a guest that is gone */
 	RECOVER_UNDO_CREATE,   /* creation was interrupted */
 	RECOVER_FINISH_DELETE, /* deletion was interrupted */
 	RECOVER_REMOVE_DIR,    /* directory of nobody */

@@ -11,6 +11,7 @@
 const char *recover_kind_name(enum recover_kind kind)
 {
 	static const char *const names[] = {
+		[RECOVER_FINISH_CREATE] = "finish-create",
 		[RECOVER_KEEP] = "keep",
 		[RECOVER_ADOPT] = "adopt",
 		[RECOVER_EXITED] = "exited",
@@ -114,14 +115,18 @@ static void plan_row(struct plan *p, const struct recover_row *row)
 {
 	const struct recover_input *in = p->in;
 	size_t g = find_guest(in, row->id), s;
+	bool is_whole = row->phase == INST_PHASE_CREATING && row->is_prepared;
+	bool is_present = row->phase == INST_PHASE_PRESENT || is_whole;
 
-	if (row->phase != INST_PHASE_PRESENT && g != NONE && in->guests[g].has_ended)
+	if (is_whole)
+		add(p, RECOVER_FINISH_CREATE, row->id, NONE);
+	if (!is_present && g != NONE && in->guests[g].has_ended)
 		add(p, RECOVER_FORGET, row->id, g);
-	if (row->phase == INST_PHASE_CREATING) {
+	if (row->phase == INST_PHASE_CREATING && !is_present) {
 		add(p, RECOVER_UNDO_CREATE, row->id, g);
 		return;
 	}
-	if (row->phase != INST_PHASE_PRESENT) {
+	if (!is_present) {
 		add(p, RECOVER_FINISH_DELETE, row->id, g);
 		return;
 	}
@@ -143,7 +148,7 @@ static void plan_row(struct plan *p, const struct recover_row *row)
 	plan_gone(p, row);
 }
 
-/* What no row speaks for. A living guest of nobody goes with its cgroup. */
+/* What no row speaks for. What lives is not ours to end: claim.c says why. */
 static void plan_strays(struct plan *p)
 {
 	const struct recover_input *in = p->in;
@@ -152,7 +157,7 @@ static void plan_strays(struct plan *p)
 		if (in->guests[i].has_ended && !find_row(in, in->guests[i].id))
 			add(p, RECOVER_FORGET, in->guests[i].id, i);
 	for (size_t i = 0; i < in->n_cgroups; i++) {
-		if (find_row(in, in->cgroups[i].id))
+		if (in->cgroups[i].populated || find_row(in, in->cgroups[i].id))
 			continue;
 		add(p, RECOVER_KILL_CGROUP, in->cgroups[i].id, NONE);
 		p->actions[p->n - 1].tenant_id = in->cgroups[i].tenant_id;
@@ -176,8 +181,8 @@ static int cmp_action(const void *a, const void *b)
 int recover_plan(const struct recover_input *in, struct recover_action **ret, size_t *ret_n,
 		 struct err *err)
 {
-	/* A row gives at most 4 actions, anything else one. */
-	size_t max = 4 * in->n_rows + in->n_guests + in->n_cgroups + in->n_dirs;
+	/* A row gives at most 5 actions, anything else one. */
+	size_t max = 5 * in->n_rows + in->n_guests + in->n_cgroups + in->n_dirs;
 	struct plan p = {.in = in};
 
 	p.actions = calloc(max + 1, sizeof(*p.actions));

@@ -252,6 +252,13 @@ static void delete_files(struct inst *i)
 				     .arg = i};
 	struct err err = ERR_INIT;
 
+	/* They have its ids, and nobody would know whose they are. */
+	if (i->p->has_processes) {
+		(void)err_set(&err, EBUSY, "its processes do not end, although they were killed");
+		(void)err_hint(&err, "see what they wait for, and delete it again");
+		delete_failed(i, NULL, &err);
+		return;
+	}
 	if (i->op)
 		op_progress(i->op, "remove files", 0, 0);
 	if (job_start(i->manager->jobs, &job, NULL, &err) < 0)

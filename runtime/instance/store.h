@@ -22,7 +22,8 @@ struct store_row;
  * be NULL) then says so. */
 int store_open(const char *dir, struct store **ret, char **ret_note, struct err *err);
 /* 16 hex digits, kept in the database for its life. A database that was made anew or restored from
- * a backup has another one: it does not know everything that the one before knew. */
+ * a backup, by us or by hand, has another one: it does not know everything that the one before
+ * knew. */
 const char *store_id(const struct store *s);
 /* Commits what was submitted, stops the thread, writes the backup, closes. NULL is fine. */
 void store_close(struct store *s);

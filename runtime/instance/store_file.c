@@ -108,11 +108,32 @@ static int open_checked(const char *path, sqlite3 **ret, struct err *err)
 	return 0;
 }
 
+/* A copy is not the database that its id names: it lacks what comes after it, and what it does not
+ * know must not pass for nobody's. It loses that before it gets its name. One of before there were
+ * ids has no table of them. Without a journal: one that a crash leaves would be replayed into the
+ * next copy. */
+static int drop_id(const char *path, struct err *err)
+{
+	sqlite3 *db = NULL;
+	int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL);
+	int r = 0;
+
+	if (rc == SQLITE_OK && sqlite3_table_column_metadata(db, NULL, "meta", NULL, NULL, NULL,
+							     NULL, NULL, NULL) == SQLITE_OK)
+		rc = sqlite3_exec(db, "PRAGMA journal_mode=OFF; DELETE FROM meta WHERE key = 'id'",
+				  NULL, NULL, NULL);
+	if (rc != SQLITE_OK)
+		r = db_err(db, rc, err, "take its id out of a copy");
+	(void)sqlite3_close(db);
+	return r;
+}
+
 /* VACUUM INTO writes a closed file without a log beside it; it appears under its name when whole.
  * The file is made first, for its mode: it holds hashes of passwords. */
 int db_copy(sqlite3 *db, const char *dir, const char *name, struct err *err)
 {
 	_cleanup_close_ int dirfd = path_open_dir(dir, err), fd = -1;
+	_cleanup_free_ char *path = NULL;
 	char tmp[64];
 	char *sql;
 	int r;
@@ -120,14 +141,19 @@ int db_copy(sqlite3 *db, const char *dir, const char *name, struct err *err)
 	if (dirfd < 0)
 		return dirfd;
 	(void)str_fmt(tmp, sizeof(tmp), "%s.tmp", name);
+	path = path_in(dir, tmp);
+	if (!path)
+		return err_set(err, ENOMEM, "cannot copy the database");
 	if (unlinkat(dirfd, tmp, 0) < 0 && errno != ENOENT)
 		return err_sys(err, "cannot remove '%s/%s'", dir, tmp);
 	fd = path_open_beneath(dirfd, tmp, O_RDWR | O_CREAT | O_EXCL, 0600, err);
 	if (fd < 0)
 		return fd;
-	sql = sqlite3_mprintf("VACUUM INTO '%q/%q'", dir, tmp);
+	sql = sqlite3_mprintf("VACUUM INTO '%q'", path);
 	r = sql ? db_exec(db, sql, err) : err_set(err, ENOMEM, "cannot copy the database");
 	sqlite3_free(sql);
+	if (r == 0)
+		r = drop_id(path, err);
 	if (r == 0 && (fsync(fd) < 0 || renameat(dirfd, tmp, dirfd, name) < 0 || fsync(dirfd) < 0))
 		r = err_sys(err, "cannot write '%s/%s'", dir, name);
 	if (r < 0)
@@ -135,38 +161,21 @@ int db_copy(sqlite3 *db, const char *dir, const char *name, struct err *err)
 	return r;
 }
 
-/* What is restored has lost rows, so it is not the database that its id names. The copy loses that
- * before it gets its name: a crash in between must not make it the old one. A backup of before
- * there were ids has no table of them. */
-static int drop_id(const char *path)
-{
-	sqlite3 *db = NULL;
-	int r = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW, NULL);
-
-	if (r == SQLITE_OK && sqlite3_table_column_metadata(db, NULL, "meta", NULL, NULL, NULL,
-							    NULL, NULL, NULL) == SQLITE_OK)
-		r = sqlite3_exec(db, "DELETE FROM meta WHERE key = 'id'", NULL, NULL, NULL);
-	(void)sqlite3_close(db);
-	return r == SQLITE_OK ? 0 : -sqlite_errno(r);
-}
-
 /* A copy, so that the backup stays. */
 static bool restore_backup(const char *dir)
 {
 	_cleanup_close_ int dirfd = path_open_dir(dir, NULL);
 	_cleanup_free_ char *source = path_in(dir, DB_BACKUP_NAME);
-	_cleanup_free_ char *copy = path_in(dir, DB_RESTORED_NAME);
 	sqlite3 *good = NULL;
 	bool is_copied;
 
-	if (dirfd < 0 || !source || !copy ||
-	    faccessat(AT_FDCWD, source, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ||
+	if (dirfd < 0 || !source || faccessat(AT_FDCWD, source, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    open_checked(source, &good, NULL) < 0)
 		return false;
 	is_copied = db_copy(good, dir, DB_RESTORED_NAME, NULL) == 0;
 	sqlite3_close(good);
-	return is_copied && drop_id(copy) == 0 &&
-	       renameat(dirfd, DB_RESTORED_NAME, dirfd, DB_NAME) == 0 && fsync(dirfd) == 0;
+	return is_copied && renameat(dirfd, DB_RESTORED_NAME, dirfd, DB_NAME) == 0 &&
+	       fsync(dirfd) == 0;
 }
 
 /* The logs that SQLite keeps beside the file. It replays one that it finds into whatever file has
@@ -208,6 +217,18 @@ static int set_aside(int dirfd, const char *suffix, const char *to, struct err *
 		return 1;
 	return errno == ENOENT ? 0
 			       : err_sys(err, "cannot set the damaged database '%s' aside", from);
+}
+
+static bool has_logs(int dirfd)
+{
+	char log[ASIDE_TEXT];
+
+	for (size_t i = 0; i < N_LOGS; i++) {
+		(void)str_fmt(log, sizeof(log), DB_NAME "%s", log_suffixes[i]);
+		if (faccessat(dirfd, log, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* The number of those there were. */
@@ -268,14 +289,16 @@ static bool is_missing(const char *path)
 static int restore_missing(const char *dir, char **ret_note, struct err *err)
 {
 	_cleanup_close_ int dirfd = path_open_dir(dir, err);
-	char to[ASIDE_TEXT];
-	int n;
+	char to[ASIDE_TEXT] = "";
+	int n = 0;
 
 	if (dirfd < 0)
 		return dirfd;
-	n = choose_aside(dirfd, to, err);
-	if (n >= 0)
-		n = set_logs_aside(dirfd, to, err);
+	if (has_logs(dirfd)) {
+		n = choose_aside(dirfd, to, err);
+		if (n >= 0)
+			n = set_logs_aside(dirfd, to, err);
+	}
 	if (n < 0)
 		return n;
 	if (!restore_backup(dir))

@@ -24,5 +24,5 @@ int db_open(const char *dir, sqlite3 **ret, bool *ret_is_other, char **ret_note,
  */
 int db_migrate(sqlite3 *db, struct err *err);
 /* Writes a consistent, compact copy as 'name' in 'dir', mode 0600; it appears there when whole and
- * durable. */
+ * durable. It is without the id, so that it passes for another database, wherever it is put. */
 int db_copy(sqlite3 *db, const char *dir, const char *name, struct err *err);

@@ -201,6 +201,66 @@ refused() {
 	drop_instance t/down
 }
 
+# stops_all DOCUMENT: the guest t/lost is stopped in order with that document.
+stops_all() {
+	local pid
+	pid=$(field t/lost .pid)
+	kill_vpsd TERM
+	"${@:2}"
+	echo "$1" >"$T/other.json"
+	run timeout 60 "$O/vpsd" --config "$T/other.json" --stop-guests
+	[ "$status" -eq 0 ] || fail "$output"
+	contains "$output" "stopping 1 guests"
+	[[ $output != *killing* ]] || fail "$output"
+	dead "$pid"
+	equal "$(guest_pids | wc -l)" 0
+}
+
+@test "the host's shutdown stops guests in order whatever else is lost: keeper, run directory, document" {
+	local keeper
+	vps image import busybox "$(busybox_archive)" >/dev/null 2>&1 || true
+	tiny_documents
+	vps apply "$T/docs" >/dev/null
+	make_instance t/lost
+	keeper=$(keeper_pid)
+	stops_all "$(cat "$T/vpsd.json")" kill -KILL "$keeper"
+	start_vpsd
+	await 20 has_field t/lost .state running
+	stops_all "$(jq '.run = .run + "/other"' "$T/vpsd.json")"
+	start_vpsd
+	vps start t/lost
+	stops_all "$(jq '.no_such_key = 1' "$T/vpsd.json")"
+	contains "$output" no_such_key
+	contains "$output" "default of stop_timeout"
+	start_vpsd
+	vps start t/lost
+	stops_all '{ "run": '
+	start_vpsd
+	# While a vpsd runs nothing is stopped, whatever its run directory.
+	vps start t/lost
+	run timeout 60 "$O/vpsd" --config "$T/other.json" --stop-guests
+	[ "$status" -eq 1 ]
+	contains "$output" "another vpsd keeps its guests"
+	equal "$(field t/lost .state)" running
+	drop_instance t/lost
+}
+
+@test "what does not stop in time is killed when the host goes down" {
+	local pid
+	make_instance t/deaf
+	pid=$(field t/deaf .pid)
+	kill_vpsd TERM
+	kill -STOP "$pid"
+	jq '.stop_timeout = "2s"' "$T/vpsd.json" >"$T/other.json"
+	run timeout 60 "$O/vpsd" --config "$T/other.json" --stop-guests
+	[ "$status" -eq 0 ] || fail "$output"
+	contains "$output" "killing 1 guests"
+	dead "$pid"
+	equal "$(guest_pids | wc -l)" 0
+	start_vpsd
+	drop_instance t/deaf
+}
+
 @test "without a daemon, vps says so and how to start it" {
 	run vps --socket "$T/none.sock" ls
 	[ "$status" -eq 1 ]

@@ -12,6 +12,31 @@ teardown_file() {
 	host_down
 }
 
+# refused: vpsd starts, finds guests that its database does not know, and ends.
+refused() {
+	local code=0
+	timeout 60 "$O/vpsd" --config "$T/vpsd.json" --helpers "$O" --seccomp "$REPO/config/defaults/seccomp/default.json" \
+		>"$T/refused" 2>&1 3>&- || code=$?
+	equal "$code" 1
+	contains "$(cat "$T/refused")" "1 guests run in"
+	contains "$(cat "$T/refused")" "vpsd --stop-guests ID"
+}
+
+# stop_only ID: that guest in order, and no other.
+stop_only() {
+	run timeout 60 "$O/vpsd" --config "$T/vpsd.json" --stop-guests "$1"
+	equal "$status" 0
+	contains "$output" "stopping 1 guests"
+	[[ $output != *killing* ]] || fail "$output"
+}
+
+# put_back DIRECTORY: its copy of the database takes the place of the present one, which is killed, not closed.
+put_back() {
+	kill_vpsd KILL
+	rm -f "$T"/state/vpsd.db "$T"/state/vpsd.db-*
+	cp -p "$1"/vpsd.db* "$T/state/"
+}
+
 @test "a missing database does not cost the files of instances" {
 	make_instance t/a --no-start
 	local dir
@@ -37,18 +62,18 @@ teardown_file() {
 }
 
 @test "a missing database does not cost the guests that run: nothing is started beside them" {
-	local pid code=0
+	local pid
 	make_instance t/a
 	pid=$(field t/a .pid)
 	kill_vpsd TERM
 	mkdir "$T/kept2"
 	mv "$T"/state/vpsd.db* "$T/kept2/"
-	timeout 60 "$O/vpsd" --config "$T/vpsd.json" --helpers "$O" --seccomp "$REPO/config/defaults/seccomp/default.json" \
-		>"$T/refused" 2>&1 3>&- || code=$?
-	equal "$code" 1
-	contains "$(cat "$T/refused")" "1 guests run in"
-	contains "$(cat "$T/refused")" "vpsd --stop-guests"
+	mv "$T/state/pool/owner" "$T/kept2/"
+	refused
 	alive "$pid"
+	# It has not taken the pool.
+	[ ! -e "$T/state/pool/owner" ]
+	mv "$T/kept2/owner" "$T/state/pool/"
 	rm -f "$T"/state/vpsd.db*
 	mv "$T"/kept2/* "$T/state/"
 	start_vpsd
@@ -107,6 +132,110 @@ teardown_file() {
 	start_vpsd
 	await 10 test ! -d "$dir"
 	drop_instance t/c
+}
+
+@test "an older copy of the database costs neither guests nor files that are newer" {
+	local pid_a pid_b id_b dir_b dir_c
+	make_instance t/a
+	kill_vpsd TERM
+	mkdir "$T/older" "$T/newest"
+	cp -p "$T"/state/vpsd.db "$T/older/"
+	start_vpsd
+	make_instance t/b
+	make_instance t/c --no-start
+	pid_a=$(field t/a .pid) pid_b=$(field t/b .pid) id_b=$(field t/b .id)
+	dir_b=$(instance_dir t/b) dir_c=$(instance_dir t/c)
+	kill_vpsd TERM
+	cp -p "$T"/state/vpsd.db "$T/newest/"
+	start_vpsd
+	put_back "$T/older"
+	refused
+	refused
+	contains "$(cat "$T/refused")" "/$id_b'"
+	alive "$pid_a"
+	alive "$pid_b"
+	# An id that is none, and one that does not run.
+	run "$O/vpsd" --config "$T/vpsd.json" --stop-guests t/b
+	equal "$status" 2
+	contains "$output" "'t/b' is not the id of an instance"
+	run "$O/vpsd" --config "$T/vpsd.json" --stop-guests "$id_b" "$(basename "$dir_c")"
+	equal "$status" 1
+	contains "$output" "no guest with the id '$(basename "$dir_c")' runs"
+	alive "$pid_b"
+	stop_only "$id_b"
+	dead "$pid_b"
+	alive "$pid_a"
+	start_vpsd
+	equal "$(field t/a '.state + " " + (.pid | tostring)')" "running $pid_a"
+	sleep 1
+	[ -d "$dir_b" ]
+	[ -d "$dir_c" ]
+	contains "$(tail -n 20 "$T/vpsd.log")" "has instances that this database does not know"
+	# The right one knows all of them.
+	put_back "$T/newest"
+	start_vpsd
+	equal "$(field t/a .pid)" "$pid_a"
+	equal "$(vps ls --json | jq -r '[.instances[].name] | sort | join(" ")')" "a b c"
+	await 20 has_field t/b .state running
+	for i in t/a t/b t/c; do drop_instance "$i"; done
+	sound
+}
+
+@test "a backup that somebody copies by hand is another database" {
+	make_instance t/d --no-start
+	kill_vpsd TERM
+	cp "$T/state/vpsd.db" "$T/own.db"
+	cp "$T/state/vpsd.db.backup" "$T/state/vpsd.db"
+	start_vpsd
+	contains "$(tail -n 20 "$T/vpsd.log")" "belongs to another database"
+	equal "$(field t/d .state)" stopped
+	kill_vpsd TERM
+	cp "$T/own.db" "$T/state/vpsd.db"
+	start_vpsd
+	drop_instance t/d
+}
+
+@test "after a damaged database, guests newer than the backup are stopped by their ids; the others never notice" {
+	local pid_old pid_new id_new dir_new
+	make_instance t/old
+	kill_vpsd TERM
+	start_vpsd
+	make_instance t/new
+	pid_old=$(field t/old .pid) pid_new=$(field t/new .pid) id_new=$(field t/new .id)
+	dir_new=$(instance_dir t/new)
+	kill_vpsd KILL
+	rm -f "$T"/state/vpsd.db-*
+	echo "no database" >"$T/state/vpsd.db"
+	refused
+	contains "$(cat "$T/refused")" "the last good backup was restored"
+	contains "$(cat "$T/refused")" "/$id_new'"
+	refused
+	alive "$pid_new"
+	stop_only "$id_new"
+	dead "$pid_new"
+	start_vpsd
+	equal "$(field t/old '.state + " " + .desired + " " + (.pid | tostring)')" "running running $pid_old"
+	sleep 1
+	[ -d "$dir_new" ]
+	rm "$T/state/pool/owner"
+	kill_vpsd TERM
+	start_vpsd
+	await 10 test ! -d "$dir_new"
+	drop_instance t/old
+	sound
+}
+
+@test "a copy that was taken while an instance was being created does not cost it" {
+	local id pid
+	make_instance t/e
+	id=$(field t/e .id) pid=$(field t/e .pid)
+	kill_vpsd TERM
+	sqlite3 "$T/state/vpsd.db" "UPDATE instances SET phase = 0, boot = 0, exit_boot = 0;
+		UPDATE operations SET status = 0, ended = NULL WHERE instance_id = '$id'"
+	start_vpsd
+	equal "$(field t/e '.id + " " + .state + " " + (.pid | tostring)')" "$id running $pid"
+	sound
+	drop_instance t/e
 }
 
 @test "a large result of an operation does not keep vpsd from starting" {

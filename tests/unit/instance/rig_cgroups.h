@@ -49,22 +49,6 @@ bool cg_root_has(const struct cg_root *r, const char *controller)
 	return true;
 }
 
-int cg_root_owner(const struct cg_root *r, char owner[CG_OWNER_TEXT], struct err *err)
-{
-	(void)r;
-	(void)err;
-	(void)str_copy(owner, CG_OWNER_TEXT, rig->owner);
-	return 0;
-}
-
-int cg_root_set_owner(const struct cg_root *r, const char *owner, struct err *err)
-{
-	(void)r;
-	(void)err;
-	(void)str_copy(rig->owner, sizeof(rig->owner), owner);
-	return 0;
-}
-
 int cg_root_recount(struct cg_root *r, struct err *err)
 {
 	(void)r;
@@ -246,7 +230,7 @@ int cg_walk(const struct cg_root *r,
 		const struct cg_found f = {.tenant_id = rig->cgroups[i].tenant,
 					   .id = rig->cgroups[i].id,
 					   .valid = true,
-					   .populated = true};
+					   .populated = !rig->cgroups[i].is_empty};
 		int k = visit(arg, &f, err);
 
 		if (k < 0)

@@ -56,6 +56,7 @@ struct rig_cgroup {
 	char id[ID_TEXT], tenant[ID_TEXT];
 	int fd;
 	bool is_fenced;
+	bool is_empty; /* no process lives there */
 	cpu_set_t cpus;
 	bool is_frozen;		 /* it was told to be */
 	struct cg_limits limits; /* as they were written last */
@@ -87,7 +88,6 @@ struct rig {
 	/* Cgroups. */
 	struct rig_cgroup cgroups[GUESTS_MAX];
 	size_t n_cgroups;
-	char owner[CG_OWNER_TEXT]; /* of the root */
 	bool has_fences;	   /* device programs can be loaded */
 	unsigned cpus;		   /* of the machine; 0 = cannot be read */
 	bool refuses_partitions;

@@ -273,6 +273,59 @@ static void test_damage_and_no_name(void **state)
 	}
 }
 
+static size_t count_files(const char *dir, const char *pattern)
+{
+	char path[128];
+	glob_t g = {0};
+	size_t n;
+
+	assert_int_equal(str_fmt(path, sizeof(path), "%s/%s", dir, pattern), 0);
+	n = glob(path, 0, NULL, &g) == 0 ? g.gl_pathc : 0;
+	globfree(&g);
+	return n;
+}
+
+/* A name to set logs aside is needed where there are some. */
+static void test_missing_and_no_name(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_close_ int dir = path_open_dir(f->dir, NULL);
+	struct err err = ERR_INIT;
+	char name[64];
+
+	for (int i = 1; i < 1000; i++) {
+		assert_int_equal(str_fmt(name, sizeof(name), "vpsd.db.damaged-%d", i), 0);
+		assert_int_equal(file_replace_at(dir, name, "kept", 4, 0600, NULL), 0);
+	}
+	assert_int_equal(file_replace_at(dir, "vpsd.db-wal", "log", 3, 0600, NULL), 0);
+	assert_int_equal(store_open(f->dir, &f->store, NULL, &err), -EEXIST);
+	assert_int_equal(unlinkat(dir, "vpsd.db-wal", 0), 0);
+	err = ERR_INIT;
+	assert_int_equal(store_open(f->dir, &f->store, NULL, &err), 0);
+}
+
+/* However a backup comes back, it is not the database that it was taken from. */
+static void test_backup_has_no_id(void **state)
+{
+	struct fixture *f = *state;
+	struct outcome o = {0};
+	char id[ID_TEXT], from[128], to[128];
+
+	open_started(f, NULL);
+	(void)str_copy(id, sizeof(id), store_id(f->store));
+	put_plan(f, "small", 1, &o);
+	store_flush(f->store);
+	store_close(f->store);
+	f->store = NULL;
+	assert_int_equal(str_fmt(from, sizeof(from), "%s/vpsd.db.backup", f->dir), 0);
+	assert_int_equal(str_fmt(to, sizeof(to), "%s/vpsd.db", f->dir), 0);
+	assert_int_equal(rename(from, to), 0);
+	open_started(f, NULL);
+	assert_int_equal(count_plans(f), 1);
+	assert_string_not_equal(store_id(f->store), id);
+	assert_int_equal(count_files(f->dir, "vpsd.db.backup*"), 0);
+}
+
 static void test_missing_directory(void **state)
 {
 	struct fixture *f = *state;
@@ -377,18 +430,6 @@ static void copy(const char *from, const char *to, const char *name)
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, bytes, len), (ssize_t)len);
 	(void)close(fd);
-}
-
-static size_t count_files(const char *dir, const char *pattern)
-{
-	char path[128];
-	glob_t g = {0};
-	size_t n;
-
-	assert_int_equal(str_fmt(path, sizeof(path), "%s/%s", dir, pattern), 0);
-	n = glob(path, 0, NULL, &g) == 0 ? g.gl_pathc : 0;
-	globfree(&g);
-	return n;
 }
 
 /* Makes a directory as a killed vpsd leaves it, without its database: a backup with one plan, and a
@@ -498,6 +539,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_damage_restores_backup, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damage_without_backup, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damage_and_no_name, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_missing_and_no_name, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_backup_has_no_id, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_missing_directory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_backup_by_itself, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_id_is_of_the_database, setup, teardown),
