@@ -67,7 +67,7 @@ static void undo_rows(struct inst *i)
 	inst_commit(i, t, undo_committed);
 }
 
-static void undo_files(struct inst *i);
+static void undo_again(struct inst *i);
 
 /* Its rows go last: without them its files would stay for ever, as customers' files do that no row
  * speaks for. */
@@ -82,7 +82,7 @@ static void on_removed(void *arg, const char *code, const struct err *err, json_
 		return;
 	}
 	log_error("%s: cannot remove its files: %s", i->full_name, err_text(err));
-	undo_later(i, undo_files);
+	undo_later(i, undo_again);
 	undo_told(i, false);
 }
 
@@ -94,10 +94,20 @@ static void undo_files(struct inst *i)
 		.argv = argv, .timeout_usec = REMOVE_LIMIT, .done = on_removed, .arg = i};
 	struct err err = ERR_INIT;
 
-	i->p->is_removing = true;
 	(void)path_remove_tree(i->manager->log_fd, i->id, NULL);
+	if (i->p->has_processes) {
+		(void)err_set(&err, EBUSY, "its processes do not end");
+		on_removed(i, NULL, &err, NULL);
+		return;
+	}
 	if (job_start(i->manager->jobs, &job, NULL, &err) < 0)
 		on_removed(i, NULL, &err, NULL);
+}
+
+static void undo_again(struct inst *i)
+{
+	i->p->is_removing = true;
+	inst_clean_cgroup(i, undo_files);
 }
 
 void inst_create_undo(struct inst *i, const char *code, const struct err *err)
@@ -105,9 +115,8 @@ void inst_create_undo(struct inst *i, const char *code, const struct err *err)
 	i->p->why = *err;
 	if (!code || str_copy(i->p->why_code, sizeof(i->p->why_code), code) < 0)
 		i->p->why_code[0] = '\0';
-	i->p->is_removing = true;
 	inst_set_state(i, INST_STOPPING);
-	inst_clean_cgroup(i, undo_files);
+	undo_again(i);
 }
 
 /* --- doing ----------------------------------------------------------------------------------- */

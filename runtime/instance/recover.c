@@ -22,6 +22,7 @@
 
 #define REMOVE_LIMIT (3600 * USEC_PER_SEC)
 #define STATE_MAX 1024
+#define NAMED_MAX 32 /* guests of a refusal, which may come every other second */
 
 struct found_cgroup {
 	char tenant_id[ID_TEXT];
@@ -481,6 +482,11 @@ static void act_on_intent(struct inst *i, enum recover_kind kind)
 {
 	if (kind == RECOVER_START) {
 		act_start(i);
+	} else if (kind == RECOVER_WANT_RUNNING) {
+		log_warning("%s: runs, though the database has it stopped: it goes on",
+			    i->full_name);
+		i->desired = INST_WANT_RUNNING;
+		inst_save(i);
 	} else if (kind == RECOVER_WANT_STOPPED) {
 		i->desired = INST_WANT_STOPPED;
 		inst_save(i);
@@ -539,6 +545,7 @@ static void act(struct inst_manager *m, const struct recover_action *a)
 		return;
 	case RECOVER_STOP:
 	case RECOVER_RESTART:
+	case RECOVER_WANT_RUNNING:
 	case RECOVER_WANT_STOPPED:
 	case RECOVER_START:
 		act_on_intent(i, a->kind);
@@ -671,6 +678,8 @@ static void fill_input(const struct inst_manager *m, const struct recover_collec
 						   .is_failed = x->p->is_failed,
 						   .is_restarting = x->p->is_restarting,
 						   .suspend = x->suspension.mode,
+						   .is_stopping = m->is_ready ||
+								  (x->op && x->op->kind == OP_STOP),
 						   .autostart = x->spec.autostart.enabled,
 						   .priority = x->spec.autostart.priority,
 						   .boot = x->boot,
@@ -739,7 +748,8 @@ static int claim(struct inst_manager *m, const struct recover_collect *c, struct
 
 		if (!g->populated || inst_find_by_id(m, g->id))
 			continue;
-		n_guests++;
+		if (n_guests++ >= NAMED_MAX)
+			continue;
 		log_error("the database does not know the guest %s, which runs in '%s/" CG_SHARED
 			  "/%s/%s'",
 			  g->id, m->cg.path, g->tenant_id, g->id);

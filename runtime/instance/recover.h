@@ -20,6 +20,7 @@ struct recover_row {
 	bool is_failed;	    /* given up: not started */
 	bool is_restarting; /* a restart was interrupted */
 	enum inst_suspend suspend;
+	bool is_stopping;   /* a stop was */
 	bool autostart;
 	uint64_t priority; /* lower starts earlier */
 	uint64_t boot, exit_boot;
@@ -70,6 +71,7 @@ enum recover_kind {
 	RECOVER_REMOVE_DIR,    /* directory of nobody */
 	RECOVER_STOP,	       /* a stop was interrupted: runs, and should not */
 	RECOVER_RESTART,       /* a restart was interrupted, and it still runs */
+	RECOVER_WANT_RUNNING,  /* runs, and nobody was stopping it: the database is older */
 	RECOVER_WANT_STOPPED,  /* no autostart, and the host was booted */
 	RECOVER_START,	       /* should run */
 	RECOVER_KIND_MAX,

@@ -23,6 +23,7 @@ const char *recover_kind_name(enum recover_kind kind)
 		[RECOVER_REMOVE_DIR] = "remove-dir",
 		[RECOVER_STOP] = "stop",
 		[RECOVER_RESTART] = "restart",
+		[RECOVER_WANT_RUNNING] = "want-running",
 		[RECOVER_WANT_STOPPED] = "want-stopped",
 		[RECOVER_START] = "start",
 	};
@@ -78,15 +79,19 @@ static const struct recover_cgroup *find_cgroup(const struct recover_input *in, 
 	return NULL;
 }
 
-/* A guest that lives: the only question is whether it should. */
+/* A guest that lives: the only question is whether it should. That it should not is written with
+ * the operation that stops it, and that it should before it is launched: one that is not wanted and
+ * not being stopped was started after a copy was taken of this database. */
 static void plan_alive(struct plan *p, const struct recover_row *row, enum recover_kind kind,
 		       size_t index)
 {
 	add(p, kind, row->id, index);
 	if (row->is_restarting)
 		add(p, RECOVER_RESTART, row->id, NONE);
-	else if (row->desired == INST_WANT_STOPPED || row->suspend == INST_SUSPEND_STOP)
+	else if (row->suspend == INST_SUSPEND_STOP)
 		add(p, RECOVER_STOP, row->id, NONE);
+	else if (row->desired == INST_WANT_STOPPED)
+		add(p, row->is_stopping ? RECOVER_STOP : RECOVER_WANT_RUNNING, row->id, NONE);
 }
 
 static void plan_gone(struct plan *p, const struct recover_row *row)

@@ -136,11 +136,12 @@ put_back() {
 
 @test "an older copy of the database costs neither guests nor files that are newer" {
 	local pid_a pid_b id_b dir_b dir_c
-	make_instance t/a
+	make_instance t/a --no-start
 	kill_vpsd TERM
 	mkdir "$T/older" "$T/newest"
 	cp -p "$T"/state/vpsd.db "$T/older/"
 	start_vpsd
+	vps start t/a
 	make_instance t/b
 	make_instance t/c --no-start
 	pid_a=$(field t/a .pid) pid_b=$(field t/b .pid) id_b=$(field t/b .id)
@@ -166,8 +167,8 @@ put_back() {
 	dead "$pid_b"
 	alive "$pid_a"
 	start_vpsd
-	equal "$(field t/a '.state + " " + (.pid | tostring)')" "running $pid_a"
 	sleep 1
+	equal "$(field t/a '.state + " " + .desired + " " + (.pid | tostring)')" "running running $pid_a"
 	[ -d "$dir_b" ]
 	[ -d "$dir_c" ]
 	contains "$(tail -n 20 "$T/vpsd.log")" "has instances that this database does not know"
@@ -230,8 +231,12 @@ put_back() {
 	make_instance t/e
 	id=$(field t/e .id) pid=$(field t/e .pid)
 	kill_vpsd TERM
-	sqlite3 "$T/state/vpsd.db" "UPDATE instances SET phase = 0, boot = 0, exit_boot = 0;
-		UPDATE operations SET status = 0, ended = NULL WHERE instance_id = '$id'"
+	/usr/bin/python3 - "$T/state/vpsd.db" <<-'PY'
+		import sqlite3, sys
+		with sqlite3.connect(sys.argv[1]) as db:
+		    db.execute("UPDATE instances SET phase = 0, boot = 0, exit_boot = 0 WHERE name = 'e'")
+		    db.execute("UPDATE operations SET status = 0, ended = NULL WHERE target = 't/e'")
+	PY
 	start_vpsd
 	equal "$(field t/e '.id + " " + .state + " " + (.pid | tostring)')" "$id running $pid"
 	sound

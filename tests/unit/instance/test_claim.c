@@ -102,6 +102,23 @@ static void test_deletion_with_processes(void **state)
 	is_sound();
 }
 
+/* A copy that was taken while it was stopped does not stop it. */
+static void test_guest_of_a_stopped_row(void **state)
+{
+	pid_t pid = create("a")->pid;
+
+	(void)state;
+	vpsd_down();
+	rig_sql("UPDATE instances SET desired = 0, exit_boot = 0, boot = 0");
+	vpsd_up();
+	pass(50000);
+	assert_int_equal(find("a")->pid, pid);
+	assert_int_equal(find("a")->state, INST_RUNNING);
+	assert_int_equal(rig->signals, 0);
+	AWAIT(rig_number("SELECT desired FROM instances") == INST_WANT_RUNNING);
+	is_sound();
+}
+
 /* --- files ----------------------------------------------------------------------------------- */
 
 static void test_unknown_files(void **state)
@@ -192,7 +209,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_unknown_guest),		 T(test_refused_writes_nothing),
 		T(test_deletion_with_processes), T(test_unknown_files),
-		T(test_undo_cannot_remove),	 T(test_creation_that_went_well),
+		T(test_guest_of_a_stopped_row),	 T(test_undo_cannot_remove),
+		T(test_creation_that_went_well),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,7 +71,11 @@ static void test_running_is_kept(void **state)
 	in.n_dirs = 1;
 	check(&in, "keep:a");
 	row.desired = INST_WANT_STOPPED;
+	row.is_stopping = true;
 	check(&in, "keep:a stop:a");
+	/* It was started after this copy of the database was taken. */
+	row.is_stopping = false;
+	check(&in, "keep:a want-running:a");
 	row.desired = INST_WANT_RUNNING;
 	row.suspend = INST_SUSPEND_FREEZE;
 	check(&in, "keep:a");
