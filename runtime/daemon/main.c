@@ -79,8 +79,7 @@ static int check_ids(const struct options *o)
 	for (int i = 0; i < o->n_operands; i++) {
 		if (img_is_instance_id(o->operands[i]))
 			continue;
-		fprintf(stderr,
-			"vpsd: '%s' is not the id of an instance: 16 digits, 0-9 and a-f\n",
+		fprintf(stderr, "vpsd: '%s' is not the id of an instance: 16 digits, 0-9 and a-f\n",
 			o->operands[i]);
 		return -EINVAL;
 	}

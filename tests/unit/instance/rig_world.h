@@ -88,8 +88,8 @@ struct rig {
 	/* Cgroups. */
 	struct rig_cgroup cgroups[GUESTS_MAX];
 	size_t n_cgroups;
-	bool has_fences;	   /* device programs can be loaded */
-	unsigned cpus;		   /* of the machine; 0 = cannot be read */
+	bool has_fences; /* device programs can be loaded */
+	unsigned cpus;	 /* of the machine; 0 = cannot be read */
 	bool refuses_partitions;
 	cpu_set_t dedicated, partition; /* of the root, as it was told last */
 	bool never_freezes;		/* processes that do not stand still */
