@@ -20,7 +20,7 @@ struct recover_row {
 	bool is_failed;	    /* given up: not started */
 	bool is_restarting; /* a restart was interrupted */
 	enum inst_suspend suspend;
-	bool is_stopping;   /* a stop was */
+	bool is_stopping; /* a stop was */
 	bool autostart;
 	uint64_t priority; /* lower starts earlier */
 	uint64_t boot, exit_boot;
