@@ -76,6 +76,11 @@ int inst_stop_signal(pid_t pid)
 	return stop_signal_choose(handled_signals(pid));
 }
 
+bool inst_hears_signals(pid_t pid)
+{
+	return handled_signals(pid) != 0;
+}
+
 static void kill_again(struct inst *i);
 
 static void kill_guest(struct inst *i)

@@ -123,13 +123,14 @@ static bool is_init(pid_t pid)
 
 static int ask_init(void *arg, pid_t pid, struct err *err)
 {
+	struct down_guest *g = arg;
 	_cleanup_pidref_ struct pidref p = PIDREF_INIT;
 
-	(void)arg;
 	(void)err;
 	/* ESRCH: it has just ended, which the next look sees as well. */
-	if (pidref_open(pid, &p, NULL) >= 0 && is_init(pid))
-		(void)pidref_signal(&p, inst_stop_signal(pid), NULL);
+	if (pidref_open(pid, &p, NULL) >= 0 && is_init(pid) && inst_hears_signals(pid) &&
+	    pidref_signal(&p, inst_stop_signal(pid), NULL) >= 0)
+		g->is_asked = true;
 	return 0;
 }
 
@@ -143,10 +144,9 @@ static void ask(struct down *d)
 
 		if (!g->is_living || g->is_asked)
 			continue;
-		g->is_asked = true;
 		fd = open_guest(g, NULL);
-		if (fd >= 0 && cg_procs_walk(fd, ask_init, NULL, &err) < 0)
-			log_warning("cannot ask %s to stop: %s", g->id, err_text(&err));
+		if (fd >= 0 && cg_procs_walk(fd, ask_init, g, &err) < 0)
+			log_debug("cannot ask %s to stop: %s", g->id, err_text(&err));
 	}
 }
 
@@ -196,7 +196,8 @@ static int end_all(struct down *d, struct err *err)
 	bool is_killing = false;
 	int r = 0;
 
-	/* What a keeper was just launching may appear late, so asking goes on. */
+	/* What a keeper was just launching may appear late, and who was just launched may not
+	 * listen yet: asking goes on. */
 	for (; r >= 0 && d->living > 0; r = look(d, err)) {
 		uint64_t now = now_usec();
 

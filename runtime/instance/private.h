@@ -406,3 +406,5 @@ void manager_start_step(struct inst_manager *m, const struct err *err);
 int stop_signal_choose(uint64_t handled);
 /* The same for a living init. */
 int inst_stop_signal(pid_t pid);
+/* False while an init has only just begun: what it is asked then is lost. */
+bool inst_hears_signals(pid_t pid);
