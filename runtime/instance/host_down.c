@@ -147,6 +147,9 @@ static void ask(struct down *d)
 		fd = open_guest(g, NULL);
 		if (fd >= 0 && cg_procs_walk(fd, ask_init, g, &err) < 0)
 			log_debug("cannot ask %s to stop: %s", g->id, err_text(&err));
+		/* One that is suspended shuts down like the others, and stays suspended. */
+		if (fd >= 0 && g->is_asked)
+			(void)cg_thaw(fd, 0, NULL);
 	}
 }
 
