@@ -212,7 +212,8 @@ stops_all() {
 	[ "$status" -eq 0 ] || fail "$output"
 	contains "$output" "stopping 1 guests"
 	[[ $output != *killing* ]] || fail "$output"
-	dead "$pid"
+	# A cgroup is empty a moment before its last process is a zombie.
+	await 5 dead "$pid"
 	equal "$(guest_pids | wc -l)" 0
 }
 
@@ -255,7 +256,8 @@ stops_all() {
 	run timeout 60 "$O/vpsd" --config "$T/other.json" --stop-guests
 	[ "$status" -eq 0 ] || fail "$output"
 	contains "$output" "killing 1 guests"
-	dead "$pid"
+	# A cgroup is empty a moment before its last process is a zombie.
+	await 5 dead "$pid"
 	equal "$(guest_pids | wc -l)" 0
 	start_vpsd
 	drop_instance t/deaf

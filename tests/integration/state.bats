@@ -164,7 +164,7 @@ put_back() {
 	contains "$output" "no guest with the id '$(basename "$dir_c")' runs"
 	alive "$pid_b"
 	stop_only "$id_b"
-	dead "$pid_b"
+	await 5 dead "$pid_b"
 	alive "$pid_a"
 	start_vpsd
 	sleep 1
@@ -213,7 +213,7 @@ put_back() {
 	refused
 	alive "$pid_new"
 	stop_only "$id_new"
-	dead "$pid_new"
+	await 5 dead "$pid_new"
 	start_vpsd
 	equal "$(field t/old '.state + " " + .desired + " " + (.pid | tostring)')" "running running $pid_old"
 	sleep 1
