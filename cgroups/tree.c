@@ -653,7 +653,12 @@ static int dissolve(struct cg_root *r, const cpu_set_t *machine, struct err *err
 	else if (place < 0)
 		return place;
 	k = place < 0 ? 0 : cg_partition_clear(place, machine, err);
-	return k < 0 ? k : cg_partition_clear(r->fd, machine, err);
+	if (k == 0)
+		k = cg_partition_clear(r->fd, machine, err);
+	/* Not while directories of instances are left in it. */
+	if (k == 0 && place >= 0)
+		(void)unlinkat(r->fd, CG_DEDICATED, AT_REMOVEDIR);
+	return k;
 }
 
 bool cg_dedicated_get(const struct cg_root *r, cpu_set_t *ret)
