@@ -692,6 +692,24 @@ int cg_dedicated_set(struct cg_root *r, const cpu_set_t *machine, const cpu_set_
 	return k < 0 ? k : cg_partition_set(place, dedicated, err);
 }
 
+int cg_instance_dir(const struct cg_root *r, const char *tenant_id, const char *id, struct err *err)
+{
+	_cleanup_close_ int place = -1;
+	int k = check_ids(tenant_id, id, err);
+
+	if (k < 0)
+		return k;
+	place = open_place(r, tenant_id, err);
+	return place < 0 ? place : open_cgroup(place, id, err);
+}
+
+void cg_instance_path(const struct cg_root *r, const char *tenant_id, const char *id,
+		      char dst[CG_PATH_MAX])
+{
+	(void)str_fmt(dst, CG_PATH_MAX, "%s/%s%s/%s", r->path,
+		      str_eq(tenant_id, CG_DEDICATED) ? "" : CG_SHARED "/", tenant_id, id);
+}
+
 int cg_instance_open(const struct cg_root *r, const char *tenant_id, const char *id,
 		     struct cg_instance *ret, struct err *err)
 {

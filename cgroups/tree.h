@@ -121,6 +121,12 @@ int cg_instance_create(struct cg_root *r, const struct cg_instance_spec *spec,
 /* Opens the directories of a running instance; -ENOENT when there are none. */
 int cg_instance_open(const struct cg_root *r, const char *tenant_id, const char *id,
 		     struct cg_instance *ret, struct err *err);
+/* Its directory alone, found by cg_walk(); the limits of it and what lives in it. -ENOENT. */
+int cg_instance_dir(const struct cg_root *r, const char *tenant_id, const char *id,
+		    struct err *err);
+/* The same as an absolute path, for people. */
+void cg_instance_path(const struct cg_root *r, const char *tenant_id, const char *id,
+		      char dst[CG_PATH_MAX]);
 /* Changes the limits of a running instance: cg_limits_apply_flags() and the sums above. On failure
  * all are as they were. */
 int cg_instance_apply(struct cg_root *r, const struct cg_instance *i, const struct cg_limits *l,

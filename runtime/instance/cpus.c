@@ -161,6 +161,20 @@ static int choose(const struct inst *i, const cpu_set_t *used, cpu_set_t *ret, c
 	return r < 0 ? err_set(err, -r, "cannot choose %u CPUs", n) : 0;
 }
 
+/* Where the host cannot, and that is tolerated, it shares. */
+static bool has_own(const struct inst_manager *m, const struct spec_plan *plan)
+{
+	return plan->cpu.dedicated && !cg_dedicated_why_not(&m->cg);
+}
+
+bool inst_cpus_wait(const struct inst *i, const struct spec_plan *plan)
+{
+	if (i->p->has_own_cpus != has_own(i->manager, plan))
+		return true;
+	return i->p->has_own_cpus &&
+	       placement_width(plan->cpu.cores) != (unsigned)CPU_COUNT(&i->p->cpus);
+}
+
 int inst_cpus_take(struct inst *i, struct err *err)
 {
 	struct inst_manager *m = i->manager;
@@ -169,7 +183,7 @@ int inst_cpus_take(struct inst *i, struct err *err)
 
 	CPU_ZERO(&i->p->cpus);
 	i->p->has_own_cpus = false;
-	if (!i->effective.cpu.dedicated || cg_dedicated_why_not(&m->cg))
+	if (!has_own(m, &i->effective))
 		return 0;
 	used_cpus(m, &used);
 	r = choose(i, &used, &own, &left, err);

@@ -95,10 +95,7 @@ static int look(struct down *d, struct err *err)
 /* -ENOENT: gone meanwhile. */
 static int open_guest(const struct down_guest *g, struct err *err)
 {
-	char path[2 * ID_TEXT];
-
-	(void)str_fmt(path, sizeof(path), "%s/%s", g->tenant_id, g->id);
-	return path_open_beneath(g->root->shared, path, O_RDONLY | O_DIRECTORY, 0, err);
+	return cg_instance_dir(g->root, g->tenant_id, g->id, err);
 }
 
 /* --- asking ---------------------------------------------------------------------------------- */
@@ -170,10 +167,15 @@ static void kill_rest(struct down *d)
 
 static int tell_living(const struct down *d, struct err *err)
 {
-	for (size_t i = 0; i < d->n; i++)
-		if (d->guests[i].is_living)
-			log_error("a guest lives on in '%s/" CG_SHARED "/%s/%s'",
-				  d->guests[i].root->path, d->guests[i].tenant_id, d->guests[i].id);
+	for (size_t i = 0; i < d->n; i++) {
+		const struct down_guest *g = &d->guests[i];
+		char path[CG_PATH_MAX];
+
+		if (!g->is_living)
+			continue;
+		cg_instance_path(g->root, g->tenant_id, g->id, path);
+		log_error("a guest lives on in '%s'", path);
+	}
 	return err_set(err, ETIMEDOUT, "%zu guests do not even end when killed", d->living);
 }
 

@@ -9,7 +9,6 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "runtime/instance/placement.h"
 #include "runtime/instance/private.h"
 
 int inst_limits_refresh(struct inst *i, struct err *err)
@@ -191,10 +190,7 @@ bool inst_change_waits(const struct inst *i, const struct inst_change *c)
 
 	return inst_is_up(i) &&
 	       (!str_eq(i->spec.hostname, c->spec.hostname) || a->nesting != b->nesting ||
-		i->p->has_own_cpus != c->effective.cpu.dedicated ||
-		(i->p->has_own_cpus &&
-		 placement_width(c->effective.cpu.cores) != (unsigned)CPU_COUNT(&i->p->cpus)) ||
-		a->tun != b->tun || a->fuse != b->fuse);
+		a->tun != b->tun || a->fuse != b->fuse || inst_cpus_wait(i, &c->effective));
 }
 
 int inst_change_check(const struct inst *i, struct err *err)

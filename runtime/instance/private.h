@@ -338,6 +338,8 @@ void inst_cpus_found(struct inst *i);
 /* Before its cgroup is made: takes CPUs from all others for one that is to have its own. -ENOSPC
  * when too few are left. What is not made use of goes back with the next inst_cpus_respread(). */
 int inst_cpus_take(struct inst *i, struct err *err);
+/* Whether a running one gets the CPUs of this plan at its next start only. */
+bool inst_cpus_wait(const struct inst *i, const struct spec_plan *plan);
 /* Chooses CPUs for all that have a cgroup, and moves those for whom that is another choice: when
  * one comes, goes or changes. What the kernel refuses is logged; that guest stays where it was. */
 void inst_cpus_respread(struct inst_manager *m);

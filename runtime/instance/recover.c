@@ -745,14 +745,15 @@ static int claim(struct inst_manager *m, const struct recover_collect *c, struct
 
 	for (size_t i = 0; i < c->n_cgroups; i++) {
 		const struct found_cgroup *g = &c->cgroups[i];
+		char path[CG_PATH_MAX];
 
 		if (!g->populated || inst_find_by_id(m, g->id))
 			continue;
 		if (n_guests++ >= NAMED_MAX)
 			continue;
-		log_error("the database does not know the guest %s, which runs in '%s/" CG_SHARED
-			  "/%s/%s'",
-			  g->id, m->cg.path, g->tenant_id, g->id);
+		cg_instance_path(&m->cg, g->tenant_id, g->id, path);
+		log_error("the database does not know the guest %s, which runs in '%s'", g->id,
+			  path);
 	}
 	for (size_t i = 0; i < c->n_dirs; i++)
 		if (!inst_find_by_id(m, c->dirs[i]))

@@ -93,3 +93,14 @@ own() {
 	drop_instance t/d
 	sound
 }
+
+@test "the host's shutdown finds it" {
+	own t/d own1
+	kill_vpsd TERM
+	run timeout 60 "$O/vpsd" --config "$T/vpsd.json" --stop-guests
+	[ "$status" -eq 0 ] || fail "$output"
+	[[ $output != *killing* ]] || fail "$output"
+	equal "$(guest_pids | wc -l)" 0
+	start_vpsd
+	equal "$(allowed "$(vpsd_pid)")" 0-3
+}

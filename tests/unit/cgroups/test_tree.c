@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,12 +22,14 @@
 #define MiB (UINT64_C(1) << 20)
 #define TENANT "1111111111111111"
 #define INSTANCE "2222222222222222"
+#define OTHER "3333333333333333"
 
 struct fake {
 	char top[32];
 	int tenant;
 	struct cg_root root;
 	struct cg_instance i;
+	int found;
 };
 
 static void put(int dirfd, const char *name, const char *text)
@@ -124,6 +127,48 @@ static void check(const struct fake *f, const char *max, const char *min, const 
 	expect(f->root.shared, "memory.min", min);
 }
 
+static int count(void *arg, const struct cg_found *found, struct err *err)
+{
+	struct fake *f = arg;
+	char path[CG_PATH_MAX], link[64], real[CG_PATH_MAX] = "";
+	_cleanup_close_ int fd = -1;
+
+	if (!found->id)
+		return 0;
+	assert_true(found->valid);
+	fd = cg_instance_dir(&f->root, found->tenant_id, found->id, err);
+	assert_true(fd >= 0);
+	cg_instance_path(&f->root, found->tenant_id, found->id, path);
+	(void)str_fmt(link, sizeof(link), "/proc/self/fd/%d", fd);
+	assert_true(readlink(link, real, sizeof(real) - 1) > 0);
+	assert_string_equal(real, path);
+	f->found++;
+	return 0;
+}
+
+/* Instances with CPUs of their own lie elsewhere, and are found, opened, counted and removed all
+ * the same. */
+static void test_both_places(void **state)
+{
+	struct fake *f = *state;
+	int place = fake_dir(f->root.fd, CG_DEDICATED), fd = fake_dir(place, OTHER);
+	struct err err = ERR_INIT;
+
+	(void)str_copy(f->root.path, sizeof(f->root.path), f->top);
+	put(fd, "memory.min", "4096\n");
+	assert_int_equal(cg_walk(&f->root, count, f, &err), 0);
+	assert_int_equal(f->found, 2);
+	assert_int_equal(cg_root_recount(&f->root, &err), 0);
+	expect(place, "memory.min", "4096");
+	expect(f->root.shared, "memory.min", "0");
+	expect(f->root.fd, "memory.min", "4096");
+	assert_int_equal(cg_instance_dir(&f->root, CG_DEDICATED, INSTANCE, &err), -ENOENT);
+	assert_int_equal(cg_instance_dir(&f->root, TENANT, OTHER, &err), -ENOENT);
+	assert_int_equal(cg_instance_dir(&f->root, "..", OTHER, &err), -EINVAL);
+	close(fd);
+	close(place);
+}
+
 static void test_sums(void **state)
 {
 	struct fake *f = *state;
@@ -161,6 +206,7 @@ static void test_sums_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_both_places, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sums, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sums_refused, setup, teardown),
 	};

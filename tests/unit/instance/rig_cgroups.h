@@ -49,6 +49,13 @@ bool cg_root_has(const struct cg_root *r, const char *controller)
 	return true;
 }
 
+void cg_instance_path(const struct cg_root *r, const char *tenant_id, const char *id,
+		      char dst[CG_PATH_MAX])
+{
+	(void)r;
+	(void)str_fmt(dst, CG_PATH_MAX, "/cg/%s/%s", tenant_id, id);
+}
+
 int cg_root_recount(struct cg_root *r, struct err *err)
 {
 	(void)r;
@@ -112,7 +119,7 @@ int cg_cpus_set(int dirfd, const cpu_set_t *cpus, struct err *err)
 const char *cg_dedicated_why_not(const struct cg_root *r)
 {
 	(void)r;
-	return NULL;
+	return rig->has_no_partitions ? "no partitions" : NULL;
 }
 
 bool cg_dedicated_get(const struct cg_root *r, cpu_set_t *ret)

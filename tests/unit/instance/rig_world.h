@@ -90,7 +90,7 @@ struct rig {
 	size_t n_cgroups;
 	bool has_fences; /* device programs can be loaded */
 	unsigned cpus;	 /* of the machine; 0 = cannot be read */
-	bool refuses_partitions;
+	bool has_no_partitions, refuses_partitions;
 	cpu_set_t dedicated, partition; /* of the root, as it was told last */
 	bool never_freezes;		/* processes that do not stand still */
 	unsigned freezes, thaws;	/* writes */

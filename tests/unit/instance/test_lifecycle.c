@@ -215,6 +215,18 @@ static void test_own_cpus(void **state)
 	assert_int_equal(ended(start_begin(own)).status, OP_DONE);
 	assert_string_equal(set_text(&rig->dedicated), "");
 	assert_string_equal(cgroup_find(own->id)->tenant, own->tenant->id);
+	/* A host that cannot, and a document that tolerates it: it shares like the others, and
+	 * waits for nothing. */
+	rig->has_no_partitions = true;
+	vpsd_down();
+	vpsd_up();
+	own = find("own");
+	assert_int_equal(ended(field_begin(own, "plan", json_string("own"))).status, OP_DONE);
+	assert_false(own->restart_needed);
+	assert_int_equal(ended(stop_begin(own, true)).status, OP_DONE);
+	assert_int_equal(ended(start_begin(own)).status, OP_DONE);
+	assert_string_equal(cgroup_find(own->id)->tenant, own->tenant->id);
+	assert_string_equal(set_text(&rig->dedicated), "");
 	is_sound();
 }
 
