@@ -735,14 +735,18 @@ int cg_instance_open(const struct cg_root *r, const char *tenant_id, const char 
 	return 0;
 }
 
-/* The limits that a cgroup has now, to go back to. */
-static int save_limits(int dirfd, struct cg_limits *ret, struct err *err)
+/* The limits that a cgroup has now, to go back to: those of this disk. */
+static int save_limits(int dirfd, const struct cg_disk *disk, struct cg_limits *ret,
+		       struct err *err)
 {
 	struct cg_limit_status st[CG_LIMIT_MAX];
-	int k = cg_limits_read(dirfd, 0, NULL, st, err);
+	int k;
 
+	cg_limits_init(ret);
+	ret->disk = disk;
+	k = cg_limits_read(dirfd, 0, ret, st, err);
 	for (int i = 0; k >= 0 && i < CG_LIMIT_MAX; i++)
-		ret->value[i] = st[i].configured;
+		ret->value[i] = st[i].actual;
 	return k;
 }
 
@@ -761,7 +765,7 @@ int cg_instance_apply(struct cg_root *r, const struct cg_instance *i, const stru
 		return err_set(err, ENOENT, "tenant '%s' has no instance running", i->tenant_id);
 	if (flags & CG_APPLY_CHECK)
 		return cg_limits_apply_flags(i->fd, l, flags, NULL, err);
-	k = save_limits(i->fd, &was, err);
+	k = save_limits(i->fd, l->disk, &was, err);
 	if (k < 0)
 		return k;
 	old = read_share(i->fd);

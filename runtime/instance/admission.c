@@ -82,6 +82,8 @@ unsigned admission_cpus_kept(const struct admission_host *h)
 /* One CPU stays for all that have none of their own. */
 uint64_t admission_cores_dedicated(const struct admission_host *h)
 {
+	if (h->shares_dedicated)
+		return JSON_UNLIMITED;
 	return less(h->cores, (admission_cpus_kept(h) + 1) * UINT64_C(1000));
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -29,6 +30,8 @@ struct admission_load {
 struct admission_host {
 	uint64_t cores; /* thousandths that the machine has */
 	cpu_set_t cpus; /* the same one by one */
+	/* No CPU can be dedicated here: who asks for that, and is let in all the same, shares. */
+	bool shares_dedicated;
 	uint64_t memory;
 	const struct spec_host *spec;
 };
@@ -42,7 +45,8 @@ uint64_t admission_cores(const struct admission_host *h);
 uint64_t admission_memory(const struct admission_host *h);
 /* CPUs that are the host's alone while instances have CPUs of their own: the first ones. */
 unsigned admission_cpus_kept(const struct admission_host *h);
-/* What can be dedicated, thousandths: whole CPUs, less those that the host keeps, less one. */
+/* What can be dedicated, thousandths: whole CPUs, less those that the host keeps, less one;
+ * JSON_UNLIMITED where it means nothing. */
 uint64_t admission_cores_dedicated(const struct admission_host *h);
 
 /* -ENOSPC: names what is short, how much is wanted and how much is left. 'used' is without 'want'.

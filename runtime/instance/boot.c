@@ -124,7 +124,12 @@ static int make_cgroup(struct inst *i, struct err *err)
 	inst_limits_of(i, &limits);
 	inst_tenant_limits_of(i->tenant, &tenant);
 	cg_instance_done(&i->p->cg);
-	r = inst_cpus_take(i, err);
+	/* What a guest of another place has left: with the same ids there is never a second one. */
+	r = cg_instance_remove(&i->manager->cg,
+			       i->effective.cpu.dedicated ? i->tenant->id : CG_DEDICATED, i->id, 0,
+			       0, err);
+	if (r >= 0)
+		r = inst_cpus_take(i, err);
 	if (r < 0)
 		return r;
 	/* Outside its tenant's cgroup: what it uses of the quota is fixed. */

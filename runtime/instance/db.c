@@ -422,7 +422,8 @@ int db_load(struct inst_manager *m, struct err *err)
 		r = store_load(m->store,
 			       "SELECT * FROM (SELECT id, kind, status, target, instance_id, "
 			       "created, ended, error_code, error, hint, result FROM operations "
-			       "ORDER BY created DESC LIMIT 1000) ORDER BY created",
+			       "WHERE status = 0 OR id IN (SELECT id FROM operations "
+			       "ORDER BY created DESC LIMIT 1000)) ORDER BY created",
 			       load_op, m, err);
 	if (r >= 0)
 		r = store_load(m->store,

@@ -196,13 +196,19 @@ void inst_close_guest(struct inst *i)
 	(void)path_remove_tree(i->manager->run_fd, i->id, NULL);
 }
 
-/* Wherever it was made: a change of its plan may have come between. */
+/* Wherever it was made: a change of its plan may have come between. The worse of two errors: -EBUSY
+ * is that processes live. */
 static int remove_cgroup(struct inst *i, struct err *err)
 {
 	struct cg_root *cg = &i->manager->cg;
+	struct err why = ERR_INIT;
 	int r = cg_instance_remove(cg, i->tenant->id, i->id, CG_REMOVE_KILL, 0, err);
+	int own = cg_instance_remove(cg, CG_DEDICATED, i->id, CG_REMOVE_KILL, 0, &why);
 
-	return r < 0 ? r : cg_instance_remove(cg, CG_DEDICATED, i->id, CG_REMOVE_KILL, 0, err);
+	if (own >= 0 || r == -EBUSY || (r < 0 && own != -EBUSY))
+		return r;
+	*err = why;
+	return own;
 }
 
 static void try_clean(struct inst *i)

@@ -45,10 +45,11 @@ static bool is_meant(const struct host_down *h, const char *id)
 	return h->n_ids == 0;
 }
 
-static struct down_guest *find(struct down *d, const char *id)
+static struct down_guest *find(struct down *d, const char *tenant_id, const char *id)
 {
 	for (size_t i = 0; i < d->n; i++)
-		if (d->guests[i].root == d->root && str_eq(d->guests[i].id, id))
+		if (d->guests[i].root == d->root && str_eq(d->guests[i].id, id) &&
+		    str_eq(d->guests[i].tenant_id, tenant_id))
 			return &d->guests[i];
 	return NULL;
 }
@@ -62,7 +63,7 @@ static int on_found(void *arg, const struct cg_found *f, struct err *err)
 
 	if (!f->valid || !f->id || !f->populated || !is_meant(d->h, f->id))
 		return 0;
-	g = find(d, f->id);
+	g = find(d, f->tenant_id, f->id);
 	if (!g) {
 		g = reallocarray(d->guests, d->n + 1, sizeof(*g));
 		if (!g)

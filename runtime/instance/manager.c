@@ -82,7 +82,8 @@ int inst_capacity(const struct inst_manager *m, struct inst_capacity *ret, struc
 	struct inst_capacity c = {
 		.cores = admission_cores(&m->machine),
 		.memory = admission_memory(&m->machine),
-		.dedicable = admission_cores_dedicated(&m->machine),
+		.dedicable =
+			m->machine.shares_dedicated ? 0 : admission_cores_dedicated(&m->machine),
 		.cores_guaranteed = m->load.cores_guaranteed,
 		.cores_dedicated = m->load.cores_dedicated,
 		.memory_guaranteed = m->load.memory_guaranteed,
@@ -277,6 +278,7 @@ static int open_all(struct inst_manager *m, const struct inst_config *c, struct 
 		return r;
 	manager_probe_support(m);
 	m->dedicated_is_unsure = !cg_dedicated_get(&m->cg, &m->dedicated);
+	m->machine.shares_dedicated = cg_dedicated_why_not(&m->cg) != NULL;
 	r = admission_probe(m->cpu_dir, &m->machine, err);
 	if (r >= 0)
 		r = alloc_ranges_new(m->host->idmap.base, m->host->idmap.count, &m->ranges, err);
@@ -296,7 +298,6 @@ static void claim_operations(struct inst_manager *m)
 		i = inst_find_by_id(m, op->instance_id);
 		if (i && !i->op) {
 			i->op = op;
-			i->p->is_restarting = op->kind == OP_RESTART;
 			i->p->has_loaded_op = true;
 		}
 	}

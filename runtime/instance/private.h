@@ -84,7 +84,6 @@ struct inst_private {
 	bool is_failed;	    /* given up, as the database has it */
 	bool is_own_start;  /* the start under way is ours, nobody asked for it */
 	bool is_unknown;    /* the keeper was lost during the launch */
-	bool is_restarting; /* loaded: a restart was interrupted */
 	bool has_loaded_op; /* i->op is of an earlier vpsd */
 	/* Its files are being removed, or its rows: whoever ends that frees the instance, so
 	 * nothing else may begin. With or without an operation, as one that recovery resumes has

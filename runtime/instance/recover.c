@@ -361,7 +361,7 @@ static void act_kill_cgroup(struct inst_manager *m, const char *tenant_id, const
 		return;
 	log_warning("removing the cgroup %s/%s%s%s", tenant_id, id, i ? " of " : " of nobody",
 		    i ? i->full_name : "");
-	if (!i || !str_eq(i->tenant->id, tenant_id)) {
+	if (!i || (!str_eq(i->tenant->id, tenant_id) && !str_eq(tenant_id, CG_DEDICATED))) {
 		stray_add(m, tenant_id, id);
 		return;
 	}
@@ -494,7 +494,6 @@ static void act_on_intent(struct inst *i, enum recover_kind kind)
 		if (i->op && !i->p->has_loaded_op)
 			return;
 		i->p->is_claimed = true;
-		i->p->is_restarting = false;
 		if (kind == RECOVER_STOP)
 			inst_stop_again(i);
 		else
@@ -671,19 +670,19 @@ static void fill_input(const struct inst_manager *m, const struct recover_collec
 	for (size_t i = 0; i < m->n_insts; i++) {
 		const struct inst *x = m->insts[i];
 
-		in->rows[i] = (struct recover_row){.id = x->id,
-						   .phase = x->phase,
-						   .is_prepared = !m->is_ready && has_dir(c, x->id),
-						   .desired = x->desired,
-						   .is_failed = x->p->is_failed,
-						   .is_restarting = x->p->is_restarting,
-						   .suspend = x->suspension.mode,
-						   .is_stopping = m->is_ready ||
-								  (x->op && x->op->kind == OP_STOP),
-						   .autostart = x->spec.autostart.enabled,
-						   .priority = x->spec.autostart.priority,
-						   .boot = x->boot,
-						   .exit_boot = x->p->exit_boot};
+		in->rows[i] = (struct recover_row){
+			.id = x->id,
+			.phase = x->phase,
+			.is_prepared = !m->is_ready && has_dir(c, x->id),
+			.desired = x->desired,
+			.is_failed = x->p->is_failed,
+			.is_restarting = x->op && x->p->has_loaded_op && x->op->kind == OP_RESTART,
+			.suspend = x->suspension.mode,
+			.is_stopping = m->is_ready || (x->op && x->op->kind == OP_STOP),
+			.autostart = x->spec.autostart.enabled,
+			.priority = x->spec.autostart.priority,
+			.boot = x->boot,
+			.exit_boot = x->p->exit_boot};
 	}
 	for (size_t i = 0; i < c->n_guests; i++)
 		in->guests[i] = (struct recover_guest){.id = c->guests[i].guest.id,

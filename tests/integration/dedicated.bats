@@ -17,7 +17,7 @@ teardown_file() {
 
 setup() {
 	vm_only "needs the cpuset controller"
-	[ "$(nproc)" -ge 4 ] || alive "$(vpsd_pid)" || skip "needs four CPUs: runs in a virtual machine of its own"
+	[ -n "${T-}" ] || skip "needs four CPUs: runs in a virtual machine of its own"
 }
 
 cpus() {

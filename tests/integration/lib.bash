@@ -71,6 +71,7 @@ await() {
 # Whether a process is there and no zombie.
 alive() {
 	local stat
+	[ -n "$1" ] || return 1
 	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
 	stat=${stat##*) }
 	[[ $stat != [ZX]* ]]

@@ -68,6 +68,7 @@ static int fake_dir(int dirfd, const char *name)
 	put(fd, "memory.swap.max", "max\n");
 	put(fd, "memory.current", "1048576\n");
 	put(fd, "pids.max", "max\n");
+	put(fd, "io.max", "");
 	return fd;
 }
 
@@ -189,18 +190,26 @@ static void test_sums_refused(void **state)
 {
 	struct fake *f = *state;
 	struct cg_limits l = limits(64 * MiB, 16 * MiB, 64);
+	const struct cg_disk disk = {.major = 254, .name = "vda"};
 	struct err err = ERR_INIT;
 
+	l.disk = &disk;
+	l.value[CG_LIMIT_DISK_WRITE_IOPS] = 500;
 	assert_int_equal(cg_instance_apply(&f->root, &f->i, &l, 0, NULL, &err), 0);
+	expect(f->i.fd, "io.max", "254:0 wiops=500");
 	assert_int_equal(renameat(f->root.shared, "memory.min", f->root.shared, "was"), 0);
 	assert_int_equal(mkdirat(f->root.shared, "memory.min", 0755), 0);
 	l = limits(128 * MiB, 32 * MiB, 128);
+	l.disk = &disk;
+	l.value[CG_LIMIT_DISK_WRITE_IOPS] = 700;
 	assert_true(cg_instance_apply(&f->root, &f->i, &l, 0, NULL, &err) < 0);
 	assert_int_equal(unlinkat(f->root.shared, "memory.min", AT_REMOVEDIR), 0);
 	assert_int_equal(renameat(f->root.shared, "was", f->root.shared, "memory.min"), 0);
 	check(f, "67108864", "16777216", "64");
+	expect(f->i.fd, "io.max", "254:0 wiops=500");
 	assert_int_equal(cg_instance_apply(&f->root, &f->i, &l, 0, NULL, &err), 0);
 	check(f, "134217728", "33554432", "128");
+	expect(f->i.fd, "io.max", "254:0 wiops=700");
 }
 
 int main(void)

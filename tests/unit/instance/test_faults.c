@@ -396,6 +396,13 @@ static void test_death_in_restart(void **state)
 	vpsd_up();
 	AWAIT(find("a")->boot == 2 && find("a")->state == INST_RUNNING);
 	is_sound();
+	/* It is over: a keeper that dies later is no reason to do it again. */
+	peer_drop();
+	pass(200000);
+	AWAIT(inst_is_ready(rig->m) && find("a")->state == INST_RUNNING);
+	assert_int_equal(find("a")->boot, 2);
+	assert_int_equal(rig->signals, 1);
+	is_sound();
 }
 
 /* Processes of a guest that is gone, and a cgroup of nobody: nothing waits for them, and nothing
