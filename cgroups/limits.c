@@ -311,19 +311,31 @@ static uint64_t stat_bytes(const char *text, const char *key)
 	return p && num_scan_u64(p + len + 1, &end, &v) == 0 ? v : 0;
 }
 
-static int check_memory(int dirfd, uint64_t max, struct err *err)
+/* Page cache that the kernel gives back at once: none that has to be written first, which the
+ * guest's own limit of its disk may hold up. */
+static uint64_t clean_cache(int dirfd)
 {
 	_cleanup_free_ char *stat = NULL;
+	uint64_t cache, dirty;
+
+	if (file_read_at(dirfd, "memory.stat", 65536, &stat, NULL, NULL) < 0)
+		return 0;
+	cache = stat_bytes(stat, "active_file") + stat_bytes(stat, "inactive_file");
+	dirty = stat_bytes(stat, "file_dirty") + stat_bytes(stat, "file_writeback");
+	return dirty < cache ? cache - dirty : 0;
+}
+
+static int check_memory(int dirfd, uint64_t max, struct err *err)
+{
 	char text[NUM_TEXT] = "", used_text[NUM_TEXT], max_text[NUM_TEXT];
-	uint64_t used, cache = 0;
+	uint64_t used, cache;
 
 	/* Without the controller there is nothing to shrink; the loop reports that. */
 	if (max == CG_UNLIMITED ||
 	    file_read_short_at(dirfd, "memory.current", text, sizeof(text), NULL) < 0 ||
 	    num_parse_u64(text, 0, UINT64_MAX, &used) < 0 || used <= max)
 		return 0;
-	if (file_read_at(dirfd, "memory.stat", 65536, &stat, NULL, NULL) == 0)
-		cache = stat_bytes(stat, "active_file") + stat_bytes(stat, "inactive_file");
+	cache = clean_cache(dirfd);
 	if (cache < used && used - cache <= max)
 		return 0;
 	used -= cache < used ? cache : 0;

@@ -347,7 +347,12 @@ static void test_shrink(void **state)
 	assert_non_null(strstr(err.msg, "200MiB"));
 	expect(f->instance, "memory.max", "max");
 	expect(f->instance, "cpu.weight", "100");
-	/* Page cache is given back. */
+	/* Page cache is given back, but for what has to be written first. */
+	put(f->instance, "memory.stat",
+	    "inactive_file 100000000\nactive_file 50000000\nfile_dirty 8000000\n"
+	    "file_writeback 2000000\n");
+	assert_int_equal(cg_limits_apply(f->instance, &l, NULL, &err), -EBUSY);
+	err = ERR_INIT;
 	put(f->instance, "memory.stat",
 	    "anon 1\nfile 150000000\ninactive_file 100000000\nactive_file 50000000\n");
 	assert_int_equal(cg_limits_apply(f->instance, &l, NULL, &err), 0);
