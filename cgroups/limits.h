@@ -80,8 +80,8 @@ enum cg_apply_flags {
 
 /* As cg_limits_apply(), which has no flags: -EBUSY, with both figures in the text and nothing
  * changed, when memory.max or pids.max would go down below use. Use of memory is memory.current
- * without the page cache of files, which the kernel gives back at once: a busy server always fills
- * its limit with that. */
+ * without the clean page cache of files, which the kernel gives back at once: a busy server always
+ * fills its limit with that. */
 int cg_limits_apply_flags(int dirfd, const struct cg_limits *l, unsigned flags,
 			  struct cg_limit_status *status, struct err *err);
 
