@@ -224,11 +224,12 @@ EOF
 	[[ "$last" = *"debian-11, debian-12, debian-13"* ]]
 }
 
-@test "kill -9 at 20 moments leaves nothing but tmp, which clean-tmp removes" {
+@test "kill -9 at random moments leaves nothing but tmp, which clean-tmp removes" {
 	archive entries >"$DIR/many.tar"
 	mkdir -p "$POOL"
-	local i pid
-	for i in $(seq 20); do
+	local i pid moments=20
+	[ "${VPS_TEST_MODE-}" != vm ] || moments=5 # emulated
+	for i in $(seq "$moments"); do
 		"$JOB" import --pool "$POOL" --range-base "$BASE" <"$DIR/many.tar" >/dev/null 3>&- &
 		pid=$!
 		sleep "0.$(printf '%03d' $((RANDOM % 300)))"
