@@ -207,7 +207,7 @@ strike() {
 
 # Each kill falls into an operation that is under way: those that come too late are not counted.
 @test "vpsd is killed at random moments of create, start, stop, delete: no half state, nothing left" {
-	local seed=${VPS_TEST_SEED:-$((RANDOM * 32768 + RANDOM))} kills=52 met=0 tried=0 verb start
+	local seed=${VPS_TEST_SEED:-$((RANDOM * 32768 + RANDOM))} kills=52 met=0 tried=0 verb start delay
 	local -A usec=() asked=() begun=()
 	local verbs=(create start stop delete)
 	[ "$MODE" = host ] || kills=4 # emulated: half a minute each
@@ -226,11 +226,13 @@ strike() {
 	while [ "$met" -lt "$kills" ]; do
 		verb=${verbs[met % 4]}
 		wanted "$verb"
-		[ "$tried" -lt $((kills * 3)) ] || fail "seed $seed: only $met of $tried kills met an operation"
-		strike "$verb" $(((RANDOM * 32768 + RANDOM) % usec[$verb])) || fail "seed $seed, kill $tried"
+		[ "$tried" -lt $((kills * 2 + 24)) ] || fail "seed $seed: only $met of $tried kills met an operation"
+		delay=$(((RANDOM * 32768 + RANDOM) % usec[$verb]))
+		strike "$verb" "$delay" || fail "seed $seed, kill $tried"
 		tried=$((tried + 1))
-		# What was measured once, on a machine that did other things besides, may be too much by far.
-		[ -n "$MET" ] || { usec[$verb]=$((usec[$verb] * 3 / 4)) && continue; }
+		# One that came too late says how long it takes at most: what was measured once, of a guest that had just been
+		# started or on a machine that did other things besides, may be too much by far.
+		[ -n "$MET" ] || { usec[$verb]=$((delay + 1)) && continue; }
 		met=$((met + 1))
 		asked[$verb]=$((${asked[$verb]-0} + 1))
 		[ "$MET" != begun ] || begun[$verb]=$((${begun[$verb]-0} + 1))
