@@ -184,7 +184,7 @@ struct inst_manager {
 	char pool_owner[64];	/* id of the database that the pool belongs to; "" = nobody's */
 	bool keeps_strays;	/* unknown instances may need images and logs that nobody names */
 	bool drops_strays;	/* directories of unknown instances were given up */
-	struct inst_move *move; /* a resize of many under way; resize.c */
+	struct inst_move *move; /* a resize of many under way; resize_all.c */
 	size_t n_starting;	/* starts of the queue that are under way */
 	char (*start_queue)[ID_TEXT];
 	size_t n_queue, queue_at;

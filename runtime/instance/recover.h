@@ -2,7 +2,7 @@
 /*
  * Recovery, the pure half: from what the database wants, what the keeper knows, what the run
  * directory remembers and what the cgroup tree shows, to a list of actions. The same plan is made
- * when vpsd starts and when a keeper came back. recover.c carries it out.
+ * when vpsd starts and when a keeper came back. recover_act.c carries it out.
  */
 #pragma once
 

@@ -18,6 +18,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "cgroups/tree.h"
+#include "tests/unit/cgroups/fake_tree.h"
 
 #define MiB (UINT64_C(1) << 20)
 #define TENANT "1111111111111111"
@@ -31,46 +32,6 @@ struct fake {
 	struct cg_instance i;
 	int found;
 };
-
-static void put(int dirfd, const char *name, const char *text)
-{
-	_cleanup_close_ int fd =
-		openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-
-	assert_true(fd >= 0);
-	assert_int_equal(file_write_all(fd, text, strlen(text), NULL), 0);
-}
-
-static void expect(int dirfd, const char *name, const char *first_line)
-{
-	_cleanup_free_ char *text = NULL;
-
-	assert_int_equal(file_read_at(dirfd, name, 4096, &text, NULL, NULL), 0);
-	text[strcspn(text, "\n")] = '\0';
-	assert_string_equal(text, first_line);
-}
-
-static int fake_dir(int dirfd, const char *name)
-{
-	int fd;
-
-	if (*name)
-		assert_int_equal(mkdirat(dirfd, name, 0755), 0);
-	fd = openat(dirfd, *name ? name : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	put(fd, "cgroup.controllers", "cpuset cpu io memory pids\n");
-	put(fd, "cgroup.events", "populated 0\nfrozen 0\n");
-	put(fd, "cpu.max", "max 100000\n");
-	put(fd, "cpu.max.burst", "0\n");
-	put(fd, "cpu.weight", "100\n");
-	put(fd, "memory.max", "max\n");
-	put(fd, "memory.min", "0\n");
-	put(fd, "memory.swap.max", "max\n");
-	put(fd, "memory.current", "1048576\n");
-	put(fd, "pids.max", "max\n");
-	put(fd, "io.max", "");
-	return fd;
-}
 
 static int setup(void **state)
 {
