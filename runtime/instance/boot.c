@@ -126,8 +126,8 @@ static int make_cgroup(struct inst *i, struct err *err)
 	cg_instance_done(&i->p->cg);
 	/* What a guest of another place has left: with the same ids there is never a second one. */
 	r = cg_instance_remove(&i->manager->cg,
-			       i->effective.cpu.dedicated ? i->tenant->id : CG_DEDICATED, i->id, 0,
-			       0, err);
+			       inst_cpus_wants_own(i) ? i->tenant->id : CG_DEDICATED, i->id, 0, 0,
+			       err);
 	if (r >= 0)
 		r = inst_cpus_take(i, err);
 	if (r < 0)

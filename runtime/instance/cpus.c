@@ -167,6 +167,11 @@ static bool has_own(const struct inst_manager *m, const struct spec_plan *plan)
 	return plan->cpu.dedicated && !cg_dedicated_why_not(&m->cg);
 }
 
+bool inst_cpus_wants_own(const struct inst *i)
+{
+	return has_own(i->manager, &i->effective);
+}
+
 bool inst_cpus_wait(const struct inst *i, const struct spec_plan *plan)
 {
 	if (i->p->has_own_cpus != has_own(i->manager, plan))
@@ -183,7 +188,7 @@ int inst_cpus_take(struct inst *i, struct err *err)
 
 	CPU_ZERO(&i->p->cpus);
 	i->p->has_own_cpus = false;
-	if (!has_own(m, &i->effective))
+	if (!inst_cpus_wants_own(i))
 		return 0;
 	used_cpus(m, &used);
 	r = choose(i, &used, &own, &left, err);

@@ -334,6 +334,8 @@ void inst_create_undo(struct inst *i, const char *code, const struct err *err);
 
 /* Learns which CPUs a cgroup that was found has. */
 void inst_cpus_found(struct inst *i);
+/* Whether its next start gets it CPUs of its own: where the host cannot, it shares. */
+bool inst_cpus_wants_own(const struct inst *i);
 /* Before its cgroup is made: takes CPUs from all others for one that is to have its own. -ENOSPC
  * when too few are left. What is not made use of goes back with the next inst_cpus_respread(). */
 int inst_cpus_take(struct inst *i, struct err *err);

@@ -131,6 +131,41 @@ static void test_both_places(void **state)
 	close(place);
 }
 
+/* What is dedicated is read from two places, which a vpsd that was killed leaves different. */
+static void test_dedicated_found(void **state)
+{
+	struct fake *f = *state;
+	static const struct {
+		const char *label, *root, *place, *cpus; /* place NULL: it is not there */
+		bool is_sure;
+		int n;
+	} rows[] = {
+		{"nothing was ever dedicated", "member\n", NULL, NULL, true, 0},
+		{"ended before its directory was made", "root\n", NULL, NULL, false, 0},
+		{"ended before the directory's own", "root\n", "member\n", "", false, 0},
+		{"ended in giving back", "member\n", "root\n", "2-3\n", false, 2},
+		{"whole", "root\n", "root\n", "2-3\n", true, 2},
+	};
+	int place = -1;
+
+	for (size_t n = 0; n < sizeof(rows) / sizeof(rows[0]); n++) {
+		cpu_set_t cpus;
+		bool is_sure;
+
+		put(f->root.fd, "cpuset.cpus.partition", rows[n].root);
+		if (rows[n].place && place < 0)
+			place = fake_dir(f->root.fd, CG_DEDICATED);
+		if (rows[n].place) {
+			put(place, "cpuset.cpus.partition", rows[n].place);
+			put(place, "cpuset.cpus", rows[n].cpus);
+		}
+		is_sure = cg_dedicated_get(&f->root, &cpus);
+		if (is_sure != rows[n].is_sure || CPU_COUNT(&cpus) != rows[n].n)
+			fail_msg("%s: %d, %d CPUs", rows[n].label, is_sure, CPU_COUNT(&cpus));
+	}
+	close(place);
+}
+
 static void test_sums(void **state)
 {
 	struct fake *f = *state;
@@ -177,6 +212,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_both_places, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dedicated_found, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sums, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sums_refused, setup, teardown),
 	};

@@ -126,7 +126,7 @@ bool cg_dedicated_get(const struct cg_root *r, cpu_set_t *ret)
 {
 	(void)r;
 	*ret = rig->dedicated;
-	return true;
+	return !rig->is_half_dedicated;
 }
 
 int cg_dedicated_set(struct cg_root *r, const cpu_set_t *machine, const cpu_set_t *all,
@@ -138,6 +138,7 @@ int cg_dedicated_set(struct cg_root *r, const cpu_set_t *machine, const cpu_set_
 		return err_set(err, EIO, "the kernel says 'root invalid'");
 	rig->dedicated = *dedicated;
 	rig->partition = *all;
+	rig->is_half_dedicated = false;
 	return 0;
 }
 
@@ -148,7 +149,7 @@ int cg_instance_create(struct cg_root *r, const struct cg_instance_spec *spec,
 
 	(void)r;
 	(void)status;
-	if (c && rig->busy)
+	if (c && str_eq(c->tenant, spec->tenant_id) && rig->busy)
 		return err_set(err, EBUSY, "processes live there");
 	if (!c)
 		c = cgroup_add(spec->tenant_id, spec->id);

@@ -91,6 +91,7 @@ struct rig {
 	bool has_fences; /* device programs can be loaded */
 	unsigned cpus;	 /* of the machine; 0 = cannot be read */
 	bool has_no_partitions, refuses_partitions;
+	bool is_half_dedicated; /* as a vpsd that was killed leaves it, until it is told again */
 	cpu_set_t dedicated, partition; /* of the root, as it was told last */
 	bool never_freezes;		/* processes that do not stand still */
 	unsigned freezes, thaws;	/* writes */

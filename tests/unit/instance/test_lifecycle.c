@@ -163,6 +163,14 @@ static void test_cpus(void **state)
 	is_sound();
 }
 
+static void add_own_plan(void)
+{
+	apply_text(SPEC_KIND_PLAN,
+		   "{\"plan\": \"own\", \"version\": 1, \"cpu\": {\"cores\": 2, \"dedicated\": "
+		   "true}, \"memory\": {\"limit\": \"64MiB\"}, \"pids\": 64, \"disk\": {\"size\": "
+		   "null, \"inodes\": null}, \"network\": {\"connections\": null}}");
+}
+
 /* A guest with CPUs of its own: the others leave them, and get them back. */
 static void test_own_cpus(void **state)
 {
@@ -171,10 +179,7 @@ static void test_own_cpus(void **state)
 	struct op *op;
 
 	(void)state;
-	apply_text(SPEC_KIND_PLAN,
-		   "{\"plan\": \"own\", \"version\": 1, \"cpu\": {\"cores\": 2, \"dedicated\": "
-		   "true}, \"memory\": {\"limit\": \"64MiB\"}, \"pids\": 64, \"disk\": {\"size\": "
-		   "null, \"inodes\": null}, \"network\": {\"connections\": null}}");
+	add_own_plan();
 	assert_string_equal(cpus_of(a), "0 ");
 	op = create_of_plan("own", "own", true, &err);
 	assert_non_null(op);
@@ -227,6 +232,49 @@ static void test_own_cpus(void **state)
 	assert_int_equal(ended(start_begin(own)).status, OP_DONE);
 	assert_string_equal(cgroup_find(own->id)->tenant, own->tenant->id);
 	assert_string_equal(set_text(&rig->dedicated), "");
+	is_sound();
+}
+
+/* What an earlier guest has left at the other place ends before there is a second one. */
+static void test_leftover_elsewhere(void **state)
+{
+	struct inst *i = create("a");
+
+	(void)state;
+	add_own_plan();
+	assert_int_equal(ended(stop_begin(i, true)).status, OP_DONE);
+	(void)cgroup_add(CG_DEDICATED, i->id);
+	rig->busy = 1;
+	assert_int_equal(ended(start_begin(i)).status, OP_FAILED);
+	assert_non_null(strstr(i->error, "processes live there"));
+	assert_int_equal(ended(start_begin(i)).status, OP_DONE);
+	assert_string_equal(cgroup_find(i->id)->tenant, i->tenant->id);
+	/* On a host that cannot dedicate CPUs, a plan that asks for them changes nothing of it. */
+	rig->has_no_partitions = true;
+	vpsd_down();
+	vpsd_up();
+	i = find("a");
+	assert_int_equal(ended(field_begin(i, "plan", json_string("own"))).status, OP_DONE);
+	assert_int_equal(ended(stop_begin(i, true)).status, OP_DONE);
+	(void)cgroup_add(CG_DEDICATED, i->id);
+	rig->busy = 1;
+	assert_int_equal(ended(start_begin(i)).status, OP_FAILED);
+	assert_int_equal(ended(start_begin(i)).status, OP_DONE);
+	assert_string_equal(cgroup_find(i->id)->tenant, i->tenant->id);
+	is_sound();
+}
+
+/* A vpsd that was killed between the two partitions: said again, though nobody wants CPUs. */
+static void test_half_dedicated(void **state)
+{
+	(void)state;
+	(void)create("a");
+	CPU_ZERO(&rig->dedicated);
+	rig->is_half_dedicated = true;
+	vpsd_down();
+	vpsd_up();
+	AWAIT(find("a")->state == INST_RUNNING);
+	assert_false(rig->is_half_dedicated);
 	is_sound();
 }
 
@@ -451,6 +499,8 @@ int main(void)
 		T(test_cpus),
 		T(test_cpus_float),
 		T(test_own_cpus),
+		T(test_leftover_elsewhere),
+		T(test_half_dedicated),
 		T(test_reboot_while_stopping),
 		T(test_reboot_and_poweroff),
 		T(test_crashes_are_slowed_down),
