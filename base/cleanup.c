@@ -34,3 +34,12 @@ void cleanup_fclose(FILE **f)
 		(void)fclose(*f);
 	errno = saved;
 }
+
+void cleanup_closedir(DIR **d)
+{
+	int saved = errno;
+
+	if (*d)
+		(void)closedir(*d);
+	errno = saved;
+}

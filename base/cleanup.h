@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <dirent.h>
 #include <stdio.h>
 
 #define _cleanup_(fn) __attribute__((cleanup(fn)))
@@ -15,10 +16,12 @@ void cleanup_free(void *pointer_to_pointer);
  * be closed again. The "no fd" value is -1. */
 void cleanup_close(int *fd);
 void cleanup_fclose(FILE **f);
+void cleanup_closedir(DIR **d);
 
 #define _cleanup_free_ _cleanup_(cleanup_free)
 #define _cleanup_close_ _cleanup_(cleanup_close)
 #define _cleanup_fclose_ _cleanup_(cleanup_fclose)
+#define _cleanup_closedir_ _cleanup_(cleanup_closedir)
 
 /* Moves a pointer out of a cleaned-up variable. */
 #define take_ptr(p)                                                                                \

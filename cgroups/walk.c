@@ -9,33 +9,17 @@
 #include "base/file.h"
 #include "base/num.h"
 #include "base/str.h"
+#include "cgroups/dirs.h"
 #include "cgroups/events.h"
 #include "cgroups/names.h"
 #include "cgroups/tree.h"
 
 #define PROCS_MAX (16u << 20) /* text of one cgroup.procs */
 
-static void cleanup_closedir(DIR **d)
-{
-	if (*d)
-		(void)closedir(*d);
-}
-
-#define _cleanup_closedir_ _cleanup_(cleanup_closedir)
-
-static int open_dir(int dirfd, const char *name, struct err *err)
-{
-	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	if (fd < 0)
-		return err_sys(err, "cannot open cgroup '%s'", name);
-	return fd;
-}
-
 /* A stream over a directory, with an offset of its own. */
 static int list_dir(int dirfd, DIR **ret, struct err *err)
 {
-	_cleanup_close_ int fd = open_dir(dirfd, ".", err);
+	_cleanup_close_ int fd = cg_dir_open(dirfd, ".", err);
 
 	if (fd < 0)
 		return fd;
@@ -83,7 +67,7 @@ static int remove_below(int dirfd, int depth, struct err *err)
 			continue;
 		if (errno != EBUSY && errno != ENOTEMPTY)
 			return err_sys(err, "cannot remove cgroup '%s'", name);
-		fd = open_dir(dirfd, name, err);
+		fd = cg_dir_open(dirfd, name, err);
 		if (fd == -ENOENT) {
 			cg_err_clear(err);
 			continue;
@@ -99,7 +83,7 @@ static int remove_below(int dirfd, int depth, struct err *err)
 
 int cg_remove_tree(int dirfd, const char *name, struct err *err)
 {
-	_cleanup_close_ int fd = open_dir(dirfd, name, err);
+	_cleanup_close_ int fd = cg_dir_open(dirfd, name, err);
 	struct cg_events e;
 	int r;
 
@@ -162,7 +146,7 @@ static int procs_below(int dirfd, int depth, pid_visit *visit, void *arg, struct
 	if (r < 0)
 		return r;
 	while (depth > 0 && (r = next_dir(d, &name, err)) > 0) {
-		_cleanup_close_ int fd = open_dir(dirfd, name, err);
+		_cleanup_close_ int fd = cg_dir_open(dirfd, name, err);
 
 		if (fd == -ENOENT) {
 			cg_err_clear(err);
@@ -186,7 +170,7 @@ typedef int cg_visit(void *arg, const struct cg_found *f, struct err *err);
 static int visit_one(int dirfd, struct cg_found f, cg_visit *visit, void *arg, struct err *err)
 {
 	const char *name = f.id ? f.id : f.tenant_id;
-	_cleanup_close_ int fd = open_dir(dirfd, name, err);
+	_cleanup_close_ int fd = cg_dir_open(dirfd, name, err);
 	struct cg_events e;
 	int r;
 
@@ -213,7 +197,7 @@ static int visit_one(int dirfd, struct cg_found f, cg_visit *visit, void *arg, s
 static int walk_tenant(int shared, const char *tenant_id, cg_visit *visit, void *arg,
 		       struct err *err)
 {
-	_cleanup_close_ int fd = open_dir(shared, tenant_id, err);
+	_cleanup_close_ int fd = cg_dir_open(shared, tenant_id, err);
 	_cleanup_closedir_ DIR *d = NULL;
 	const char *id;
 	int r;

@@ -18,12 +18,6 @@
 
 #define FILE_MAX 65536
 
-static void cleanup_closedir(DIR **d)
-{
-	if (*d)
-		(void)closedir(*d);
-}
-
 /* Whether the file holds a line that is exactly that. */
 static int check_line(int dirfd, const char *file, const char *line, struct err *err)
 {
@@ -52,7 +46,7 @@ static int write_checked(int dirfd, const char *file, const char *line, struct e
 static int zero_hugetlb(int dirfd, struct err *err)
 {
 	_cleanup_close_ int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_(cleanup_closedir) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 
 	if (!d)

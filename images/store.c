@@ -121,13 +121,6 @@ static DIR *open_stream(int dirfd, struct err *err)
 	return d;
 }
 
-static void cleanup_closedir(DIR **d)
-{
-	if (*d)
-		(void)closedir(*d);
-}
-#define _cleanup_closedir_ _cleanup_(cleanup_closedir)
-
 /*
  * Names in a directory that 'wanted' accepts. Heap array of heap strings behind one pointer, freed
  * by names_done(); other names but "." and ".." are counted.

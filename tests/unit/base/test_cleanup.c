@@ -54,6 +54,7 @@ static void test_errno_is_kept(void **state)
 {
 	int bad = 99999;
 	FILE *none = NULL;
+	DIR *no_dir = NULL;
 	char *p = NULL;
 
 	(void)state;
@@ -61,6 +62,7 @@ static void test_errno_is_kept(void **state)
 	cleanup_close(&bad);
 	assert_int_equal(errno, EXDEV);
 	cleanup_fclose(&none);
+	cleanup_closedir(&no_dir);
 	cleanup_free(&p);
 	assert_int_equal(errno, EXDEV);
 }
@@ -81,7 +83,7 @@ static void test_closing_twice_is_harmless(void **state)
 	close(other);
 }
 
-static void test_stream_is_closed(void **state)
+static void test_streams_are_closed(void **state)
 {
 	int before = count_fds();
 
@@ -89,7 +91,10 @@ static void test_stream_is_closed(void **state)
 	{
 		_cleanup_fclose_ FILE *f = fopen("/dev/null", "re");
 
+		_cleanup_closedir_ DIR *d = opendir("/");
+
 		assert_non_null(f);
+		assert_non_null(d);
 	}
 	assert_int_equal(count_fds(), before);
 }
@@ -102,7 +107,7 @@ int main(void)
 		cmocka_unit_test(test_taken_fd_stays_open),
 		cmocka_unit_test(test_taken_pointer_stays),
 		cmocka_unit_test(test_errno_is_kept),
-		cmocka_unit_test(test_stream_is_closed),
+		cmocka_unit_test(test_streams_are_closed),
 	};
 
 	return cmocka_run_group_tests_name("cleanup", tests, NULL, NULL);

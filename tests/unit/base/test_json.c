@@ -206,99 +206,94 @@ static void partial_merges(void **state)
 	json_rows_done(&outer_table, &o);
 }
 
+static const struct {
+	const char *value;
+	const char *problem;
+} wrong[] = {
+	{"\"size\": \"2 GB\"", "size: \"2 GB\" is not a size; write it as 2GiB"},
+	{"\"size\": \"2G\"", "size: \"2G\" is not a size; write it as 2GiB"},
+	{"\"size\": \"2gb\"", "size: \"2gb\" is not a size; write it as 2GiB"},
+	{"\"size\": \"1.5GiB\"", "size: \"1.5GiB\" is not a size; write it as 1536MiB"},
+	{"\"size\": 1073741824", "size: 1073741824 is not a size; write it as \"1GiB\""},
+	{"\"size\": \"lots\"", "size: \"lots\" is not a size; write it like 2GiB"},
+	{"\"size\": \"-1GiB\"", "size: \"-1GiB\" is not a size; write it like 2GiB"},
+	{"\"size\": true", "size: true is not a size; write it like 2GiB"},
+	{"\"size\": null", "size: null is not a size; leave the key out for the default"},
+	{"\"size\": {}", "size: {...} is not a size; write it like 2GiB"},
+	{"\"size\": \"99999999PiB\"",
+	 "size: \"99999999PiB\" is too large; the largest is 9223372036854775807B"},
+	{"\"size\": \"18446744073709551615B\"",
+	 "size: \"18446744073709551615B\" is too large; the largest is "
+	 "9223372036854775807B"},
+	{"\"size\": \"\\u001b[31m\"", "size: \"\\x1b[31m\" is not a size; write it like 2GiB"},
+	{"\"byterate\": \"100MB/s\"",
+	 "byterate: \"100MB/s\" is not a rate in bytes; write it as 100MiB/s"},
+	{"\"byterate\": \"100MiB\"",
+	 "byterate: \"100MiB\" is not a rate in bytes; write it as 100MiB/s"},
+	{"\"byterate\": \"8Mbit\"",
+	 "byterate: \"8Mbit\" is not a rate in bytes; write it like 100MiB/s"},
+	{"\"bitrate\": \"100M\"", "bitrate: \"100M\" is not a rate in bits; write it as 100Mbit"},
+	{"\"bitrate\": \"100mbps\"",
+	 "bitrate: \"100mbps\" is not a rate in bits; write it as 100Mbit"},
+	{"\"bitrate\": \"100MB/s\"",
+	 "bitrate: \"100MB/s\" is not a rate in bits; write it as 800Mbit"},
+	{"\"rate\": 500", "rate: 500 is not a rate per second; write it as \"500/s\""},
+	{"\"duration\": \"20 sec\"", "duration: \"20 sec\" is not a duration; write it as 20s"},
+	{"\"duration\": 5", "duration: 5 is not a duration; write it as \"5s\""},
+	{"\"duration\": \"2min\"", "duration: \"2min\" is too large; the largest is 1min"},
+	{"\"cores\": \"2\"", "cores: \"2\" is not a number with at most 3 decimals; write "
+			     "it as 2 without quotes"},
+	{"\"cores\": 0.0005", "cores: 0.0005 has more than 3 decimals"},
+	{"\"cores\": -1", "cores: -1 is too small; the smallest is 0.01"},
+	{"\"cores\": 1e300", "cores: 1e+300 is too large; the largest is 8"},
+	{"\"count\": \"5\"", "count: \"5\" is not a whole number; write it as 5 without quotes"},
+	{"\"count\": 5.5", "count: 5.5 is not a whole number"},
+	{"\"count\": -1", "count: -1 is too small; the smallest is 2"},
+	{"\"count\": 11", "count: 11 is too large; the largest is 10"},
+	{"\"offset\": -6", "offset: -6 is too small; the smallest is -5"},
+	{"\"offset\": 6", "offset: 6 is too large; the largest is 5"},
+	{"\"flag\": \"yes\"", "flag: \"yes\" is not true or false; write it as true"},
+	{"\"flag\": 0", "flag: 0 is not true or false; write it as false"},
+	{"\"flag\": \"maybe\"", "flag: \"maybe\" is not true or false; write it like true"},
+	{"\"text\": \"bad\"", "text: \"bad\" is not a good word"},
+	{"\"text\": 7", "text: 7 is not a good word; write it as \"7\""},
+	{"\"text\": \"\"", "text: \"\" is empty; expected a good word"},
+	{"\"text\": \"a\\nb\"", "text: \"a\\x0ab\" contains control characters"},
+	{"\"text\": \"a\\u007fb\"", "text: \"a\\x7fb\" contains control characters"},
+	{"\"lines\": \"a\\rb\"", "lines: \"a\\x0db\" contains control characters"},
+	{"\"color\": \"gren\"", "color: \"gren\" is not one of \"red\", \"green\", "
+				"\"blue\"; did you mean \"green\"?"},
+	{"\"color\": \"BLUE\"", "color: \"BLUE\" is not one of \"red\", \"green\", "
+				"\"blue\"; did you mean \"blue\"?"},
+	{"\"color\": 1", "color: 1 is not one of \"red\", \"green\", \"blue\""},
+	{"\"labels\": []", "labels: [...] is not an object of strings"},
+	{"\"labels\": {\"a\": 1}", "labels.a: 1 is not a string"},
+	{"\"labels\": {\"bad\": \"x\"}",
+	 "labels.bad: the key is not a label; use 1 to 63 of a-z A-Z 0-9 . _ / -"},
+	{"\"labels\": {\"a\": \"\\n\"}", "labels.a: \"\\x0a\" is not the value of a label; "
+					 "at most 255 bytes, no control characters"},
+	{"\"tags\": \"x\"", "tags: \"x\" is not a tag"},
+	{"\"tags\": [\"x\", 5]", "tags[1]: 5 is not a tag; write it as \"5\""},
+	{"\"tags\": [\"a\", \"b\", \"c\", \"d\"]", "tags: has 4 items; 0 to 3 are accepted"},
+	{"\"inner\": 5", "inner: 5 is not an object"},
+	{"\"inner\": {}", "inner.name: missing; expected a name such as x"},
+	{"\"list\": [{\"name\": \"a\"}, {\"nam\": \"b\"}]",
+	 "list[1].nam: unknown key; did you mean \"name\"?\nf.json: list[1].name: missing; "
+	 "expected a name such as x"},
+	{"\"list\": [7]", "list[0]: 7 is not an inner thing; expected an object {...}"},
+	{"\"part\": {\"limit\": \"5 M\"}", "part.limit: \"5 M\" is not a size; write it as 5MiB"},
+	{"\"COUNT\": 1", "COUNT: unknown key; did you mean \"count\"?"},
+};
+
 static void bad_values(void **state)
 {
-	static const struct {
-		const char *value;
-		const char *problem;
-	} cases[] = {
-		{"\"size\": \"2 GB\"", "size: \"2 GB\" is not a size; write it as 2GiB"},
-		{"\"size\": \"2G\"", "size: \"2G\" is not a size; write it as 2GiB"},
-		{"\"size\": \"2gb\"", "size: \"2gb\" is not a size; write it as 2GiB"},
-		{"\"size\": \"1.5GiB\"", "size: \"1.5GiB\" is not a size; write it as 1536MiB"},
-		{"\"size\": 1073741824", "size: 1073741824 is not a size; write it as \"1GiB\""},
-		{"\"size\": \"lots\"", "size: \"lots\" is not a size; write it like 2GiB"},
-		{"\"size\": \"-1GiB\"", "size: \"-1GiB\" is not a size; write it like 2GiB"},
-		{"\"size\": true", "size: true is not a size; write it like 2GiB"},
-		{"\"size\": null", "size: null is not a size; leave the key out for the default"},
-		{"\"size\": {}", "size: {...} is not a size; write it like 2GiB"},
-		{"\"size\": \"99999999PiB\"",
-		 "size: \"99999999PiB\" is too large; the largest is 9223372036854775807B"},
-		{"\"size\": \"18446744073709551615B\"",
-		 "size: \"18446744073709551615B\" is too large; the largest is "
-		 "9223372036854775807B"},
-		{"\"size\": \"\\u001b[31m\"",
-		 "size: \"\\x1b[31m\" is not a size; write it like 2GiB"},
-		{"\"byterate\": \"100MB/s\"",
-		 "byterate: \"100MB/s\" is not a rate in bytes; write it as 100MiB/s"},
-		{"\"byterate\": \"100MiB\"",
-		 "byterate: \"100MiB\" is not a rate in bytes; write it as 100MiB/s"},
-		{"\"byterate\": \"8Mbit\"",
-		 "byterate: \"8Mbit\" is not a rate in bytes; write it like 100MiB/s"},
-		{"\"bitrate\": \"100M\"",
-		 "bitrate: \"100M\" is not a rate in bits; write it as 100Mbit"},
-		{"\"bitrate\": \"100mbps\"",
-		 "bitrate: \"100mbps\" is not a rate in bits; write it as 100Mbit"},
-		{"\"bitrate\": \"100MB/s\"",
-		 "bitrate: \"100MB/s\" is not a rate in bits; write it as 800Mbit"},
-		{"\"rate\": 500", "rate: 500 is not a rate per second; write it as \"500/s\""},
-		{"\"duration\": \"20 sec\"",
-		 "duration: \"20 sec\" is not a duration; write it as 20s"},
-		{"\"duration\": 5", "duration: 5 is not a duration; write it as \"5s\""},
-		{"\"duration\": \"2min\"", "duration: \"2min\" is too large; the largest is 1min"},
-		{"\"cores\": \"2\"", "cores: \"2\" is not a number with at most 3 decimals; write "
-				     "it as 2 without quotes"},
-		{"\"cores\": 0.0005", "cores: 0.0005 has more than 3 decimals"},
-		{"\"cores\": -1", "cores: -1 is too small; the smallest is 0.01"},
-		{"\"cores\": 1e300", "cores: 1e+300 is too large; the largest is 8"},
-		{"\"count\": \"5\"",
-		 "count: \"5\" is not a whole number; write it as 5 without quotes"},
-		{"\"count\": 5.5", "count: 5.5 is not a whole number"},
-		{"\"count\": -1", "count: -1 is too small; the smallest is 2"},
-		{"\"count\": 11", "count: 11 is too large; the largest is 10"},
-		{"\"offset\": -6", "offset: -6 is too small; the smallest is -5"},
-		{"\"offset\": 6", "offset: 6 is too large; the largest is 5"},
-		{"\"flag\": \"yes\"", "flag: \"yes\" is not true or false; write it as true"},
-		{"\"flag\": 0", "flag: 0 is not true or false; write it as false"},
-		{"\"flag\": \"maybe\"", "flag: \"maybe\" is not true or false; write it like true"},
-		{"\"text\": \"bad\"", "text: \"bad\" is not a good word"},
-		{"\"text\": 7", "text: 7 is not a good word; write it as \"7\""},
-		{"\"text\": \"\"", "text: \"\" is empty; expected a good word"},
-		{"\"text\": \"a\\nb\"", "text: \"a\\x0ab\" contains control characters"},
-		{"\"text\": \"a\\u007fb\"", "text: \"a\\x7fb\" contains control characters"},
-		{"\"lines\": \"a\\rb\"", "lines: \"a\\x0db\" contains control characters"},
-		{"\"color\": \"gren\"", "color: \"gren\" is not one of \"red\", \"green\", "
-					"\"blue\"; did you mean \"green\"?"},
-		{"\"color\": \"BLUE\"", "color: \"BLUE\" is not one of \"red\", \"green\", "
-					"\"blue\"; did you mean \"blue\"?"},
-		{"\"color\": 1", "color: 1 is not one of \"red\", \"green\", \"blue\""},
-		{"\"labels\": []", "labels: [...] is not an object of strings"},
-		{"\"labels\": {\"a\": 1}", "labels.a: 1 is not a string"},
-		{"\"labels\": {\"bad\": \"x\"}",
-		 "labels.bad: the key is not a label; use 1 to 63 of a-z A-Z 0-9 . _ / -"},
-		{"\"labels\": {\"a\": \"\\n\"}", "labels.a: \"\\x0a\" is not the value of a label; "
-						 "at most 255 bytes, no control characters"},
-		{"\"tags\": \"x\"", "tags: \"x\" is not a tag"},
-		{"\"tags\": [\"x\", 5]", "tags[1]: 5 is not a tag; write it as \"5\""},
-		{"\"tags\": [\"a\", \"b\", \"c\", \"d\"]",
-		 "tags: has 4 items; 0 to 3 are accepted"},
-		{"\"inner\": 5", "inner: 5 is not an object"},
-		{"\"inner\": {}", "inner.name: missing; expected a name such as x"},
-		{"\"list\": [{\"name\": \"a\"}, {\"nam\": \"b\"}]",
-		 "list[1].nam: unknown key; did you mean \"name\"?\nf.json: list[1].name: missing; "
-		 "expected a name such as x"},
-		{"\"list\": [7]", "list[0]: 7 is not an inner thing; expected an object {...}"},
-		{"\"part\": {\"limit\": \"5 M\"}",
-		 "part.limit: \"5 M\" is not a size; write it as 5MiB"},
-		{"\"COUNT\": 1", "COUNT: unknown key; did you mean \"count\"?"},
-	};
 	char doc[256], problem[512];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		assert_int_equal(str_fmt(doc, sizeof(doc), "{%s}", cases[i].value), 0);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		assert_int_equal(str_fmt(doc, sizeof(doc), "{%s}", wrong[i].value), 0);
 		assert_int_equal(
-			str_fmt(problem, sizeof(problem), "f.json: %s\n", cases[i].problem), 0);
+			str_fmt(problem, sizeof(problem), "f.json: %s\n", wrong[i].problem), 0);
 		expect(doc, problem);
 	}
 }
