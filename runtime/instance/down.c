@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/num.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "cgroups/events.h"
@@ -79,6 +80,23 @@ int inst_stop_signal(pid_t pid)
 bool inst_hears_signals(pid_t pid)
 {
 	return handled_signals(pid) != 0;
+}
+
+bool inst_is_init(pid_t pid)
+{
+	char path[32], status[4096];
+	const char *line, *own;
+	uint64_t n;
+
+	(void)str_fmt(path, sizeof(path), "/proc/%d/status", (int)pid);
+	if (file_read_short_at(AT_FDCWD, path, status, sizeof(status), NULL) < 0)
+		return false;
+	line = strstr(status, "\nNSpid:\t");
+	if (!line)
+		return false;
+	own = strpbrk(line + strlen("\nNSpid:\t"), "\t\n");
+	return own && *own == '\t' && num_scan_u64(own + 1, &own, &n) >= 0 && n == 1 &&
+	       *own == '\n';
 }
 
 static void kill_again(struct inst *i);

@@ -101,24 +101,6 @@ static int open_guest(const struct down_guest *g, struct err *err)
 
 /* --- asking ---------------------------------------------------------------------------------- */
 
-/* Whether it is the first process of a pid namespace that is a child of ours. */
-static bool is_init(pid_t pid)
-{
-	char path[32], status[4096];
-	const char *line, *own;
-	uint64_t n;
-
-	(void)str_fmt(path, sizeof(path), "/proc/%d/status", (int)pid);
-	if (file_read_short_at(AT_FDCWD, path, status, sizeof(status), NULL) < 0)
-		return false;
-	line = strstr(status, "\nNSpid:\t");
-	if (!line)
-		return false;
-	own = strpbrk(line + strlen("\nNSpid:\t"), "\t\n");
-	return own && *own == '\t' && num_scan_u64(own + 1, &own, &n) >= 0 && n == 1 &&
-	       *own == '\n';
-}
-
 static int ask_init(void *arg, pid_t pid, struct err *err)
 {
 	struct down_guest *g = arg;
@@ -126,7 +108,7 @@ static int ask_init(void *arg, pid_t pid, struct err *err)
 
 	(void)err;
 	/* ESRCH: it has just ended, which the next look sees as well. */
-	if (pidref_open(pid, &p, NULL) >= 0 && is_init(pid) && inst_hears_signals(pid) &&
+	if (pidref_open(pid, &p, NULL) >= 0 && inst_is_init(pid) && inst_hears_signals(pid) &&
 	    pidref_signal(&p, inst_stop_signal(pid), NULL) >= 0)
 		g->is_asked = true;
 	return 0;

@@ -411,3 +411,6 @@ int stop_signal_choose(uint64_t handled);
 int inst_stop_signal(pid_t pid);
 /* False while an init has only just begun: what it is asked then is lost. */
 bool inst_hears_signals(pid_t pid);
+/* Whether it is the first process of a pid namespace that is a child of ours (NSpid of proc(5)):
+ * of all that live in a guest's cgroup, its init. */
+bool inst_is_init(pid_t pid);

@@ -4,6 +4,7 @@
  * show.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -152,6 +153,66 @@ static int read_state(const struct inst_manager *m, const char *id, struct recov
 	return pidref_open_checked((pid_t)pid, (uint64_t)start, &ret->process, NULL);
 }
 
+static bool keeper_has(const struct recover_collect *c, const char *id)
+{
+	for (size_t i = 0; i < c->n_guests; i++)
+		if (str_eq(c->guests[i].guest.id, id))
+			return true;
+	return false;
+}
+
+static const struct recover_found_cgroup *living_cgroup(const struct recover_collect *c,
+							const char *id)
+{
+	for (size_t i = 0; i < c->n_cgroups; i++)
+		if (c->cgroups[i].populated && str_eq(c->cgroups[i].id, id))
+			return &c->cgroups[i];
+	return NULL;
+}
+
+/* One that has not become the guest's own program yet is a launch that was cut short. */
+static bool is_launch(pid_t pid)
+{
+	char path[32], exe[PATH_MAX];
+	ssize_t n;
+
+	(void)str_fmt(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	n = readlink(path, exe, sizeof(exe) - 1);
+	exe[n < 0 ? 0 : n] = '\0';
+	return n < 0 || strstr(exe, "/vps-keeper");
+}
+
+static int on_process(void *arg, pid_t pid, struct err *err)
+{
+	struct pidref *init = arg;
+
+	(void)err;
+	if (init->fd < 0 && inst_is_init(pid) && !is_launch(pid))
+		(void)pidref_open(pid, init, NULL);
+	return 0;
+}
+
+/* A guest whose state file is lost, or lies in another run directory than that of today, and that
+ * no keeper knows: who lives in its cgroup is it, and it is not ended for that. */
+static int find_init(struct inst_manager *m, const struct recover_collect *c, const struct inst *i,
+		     struct recover_found_state *ret)
+{
+	const struct recover_found_cgroup *g = living_cgroup(c, i->id);
+	_cleanup_close_ int dir = -1;
+
+	if (!g || i->boot <= i->p->exit_boot || keeper_has(c, i->id))
+		return -ENOENT;
+	dir = cg_instance_dir(&m->cg, g->tenant_id, g->id, NULL);
+	if (dir < 0 || cg_procs_walk(dir, on_process, &ret->process, NULL) < 0 ||
+	    ret->process.fd < 0)
+		return -ENOENT;
+	log_warning("%s: found by its cgroup, as nothing is known of its process", i->full_name);
+	(void)str_copy(ret->id, sizeof(ret->id), i->id);
+	ret->boot = i->boot;
+	ret->ready = false;
+	return 0;
+}
+
 int recover_look(struct inst_manager *m, struct recover_collect *c, struct err *err)
 {
 	int r;
@@ -168,7 +229,7 @@ int recover_look(struct inst_manager *m, struct recover_collect *c, struct err *
 		struct recover_found_state *s = &c->states[c->n_states];
 
 		s->process = PIDREF_INIT;
-		if (read_state(m, m->insts[i]->id, s) >= 0)
+		if (read_state(m, m->insts[i]->id, s) >= 0 || find_init(m, c, m->insts[i], s) >= 0)
 			c->n_states++;
 	}
 	return 0;

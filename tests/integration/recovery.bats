@@ -21,6 +21,10 @@ within() {
 	nsenter -t "$1" -U -m -p -S 0 -G 0 "${@:2}"
 }
 
+guests() {
+	vps ls --json | jq -c '[.instances[] | [.name, .boot, .pid]]'
+}
+
 @test "kill -9 of vpsd: the same inits, the same boot, everything works" {
 	make_instance t/a
 	make_instance t/b
@@ -103,12 +107,12 @@ within() {
 @test "the keeper is killed: guests live and are adopted by a new one" {
 	local old before
 	old=$(keeper_pid)
-	before=$(vps ls --json | jq -c '[.instances[] | [.name, .boot, .pid]]')
+	before=$(guests)
 	kill -KILL "$old"
 	another() { [[ $(keeper_pid) =~ ^[0-9]+$ ]] && [ "$(keeper_pid)" != "$old" ] && is_host_ready; }
 	await 20 another
 	sound
-	equal "$(vps ls --json | jq -c '[.instances[] | [.name, .boot, .pid]]')" "$before"
+	equal "$(guests)" "$before"
 	equal "$(inside t/a echo ok)" ok
 	vps stop t/b
 	equal "$(field t/b .state)" stopped
@@ -135,13 +139,50 @@ within() {
 
 @test "vpsd and the keeper die together" {
 	local before
-	before=$(vps ls --json | jq -c '[.instances[] | [.name, .boot, .pid]]')
+	before=$(guests)
 	kill -KILL "$(keeper_pid)" "$(vpsd_pid)"
 	await 10 dead "$(vpsd_pid)"
 	start_vpsd
 	sound
-	equal "$(vps ls --json | jq -c '[.instances[] | [.name, .boot, .pid]]')" "$before"
+	equal "$(guests)" "$before"
 	equal "$(inside t/a echo ok)" ok
+}
+
+@test "both die, and what they wrote down is lost: guests are known by their cgroups" {
+	local before
+	before=$(guests)
+	kill -KILL "$(keeper_pid)" "$(vpsd_pid)"
+	await 10 dead "$(vpsd_pid)"
+	find "$T/run" -name state.json -delete
+	start_vpsd
+	sound
+	equal "$(guests)" "$before"
+	equal "$(inside t/a echo ok)" ok
+	vps restart --force t/a
+	sound
+}
+
+@test "a host document with another run directory: the guests go on, and are the new keeper's" {
+	local before old
+	before=$(guests) old=$(keeper_pid)
+	kill_vpsd TERM
+	host_document '.run = env.T + "/run2"'
+	start_vpsd
+	[ "$(keeper_pid)" != "$old" ]
+	equal "$(guests)" "$before"
+	equal "$(inside t/a echo ok)" ok
+	# The old one was their parent: it has nothing to do any more.
+	kill -KILL "$old"
+	vps stop --force t/a
+	vps start t/a
+	equal "$(inside t/a echo ok)" ok
+	before=$(guests) old=$(keeper_pid)
+	kill_vpsd TERM
+	kill -KILL "$old"
+	host_document
+	start_vpsd
+	equal "$(guests)" "$before"
+	sound
 }
 
 # wanted VERB: brings t/k into a state in which the verb has something to do.
