@@ -218,6 +218,25 @@ static void print_value(const json_t *v)
 	cli_say(stdout, "%s", text ? text : "nothing");
 }
 
+static void print_reason(const char *text)
+{
+	if (text && *text)
+		cli_say(stdout, "    %s\n", text);
+}
+
+/* Why it would be refused, and why it was: often the same. */
+static void print_reasons(const json_t *c)
+{
+	const json_t *error = json_object_get(c, "error");
+	const char *reason = json_string_value(json_object_get(c, "reason"));
+	const char *message = json_string_value(json_object_get(error, "message"));
+	const char *hint = json_string_value(json_object_get(c, "hint"));
+	print_reason(reason);
+	if (!str_eq(message, reason))
+		print_reason(message);
+	print_reason(hint ? hint : json_string_value(json_object_get(error, "hint")));
+}
+
 static void print_change(const json_t *c)
 {
 	const char *outcome = json_string_value(json_object_get(c, "outcome"));
@@ -237,15 +256,7 @@ static void print_change(const json_t *c)
 		puts(json_is_true(json_object_get(f, "at_next_start")) ? ", at its next start"
 								       : "");
 	}
-	const json_t *why = json_object_get(c, "reason"), *error = json_object_get(c, "error");
-	if (json_is_string(why) && json_string_length(why))
-		cli_say(stdout, "    %s\n", json_string_value(why));
-	if (json_is_string(json_object_get(c, "hint")))
-		cli_say(stdout, "    %s\n", text_of(c, "hint"));
-	if (json_is_string(error))
-		cli_say(stdout, "    %s\n", json_string_value(error));
-	else if (json_is_object(error))
-		cli_say(stdout, "    %s\n", text_of(error, "message"));
+	print_reasons(c);
 }
 
 /* Quiet: only what was not done. */

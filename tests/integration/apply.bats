@@ -124,6 +124,8 @@ changes() {
 	run vps apply "$D/acme.json"
 	[ "$status" -eq 1 ]
 	contains "$output" image
+	# Once, though it was foreseen and then came true.
+	equal "$(sort <<<"$output" | uniq -d)" ""
 }
 
 @test "the quota of the tenant holds" {
