@@ -119,10 +119,14 @@ static void put_rule(struct program *p, const struct cg_device_rule *rule)
 	put(p, leave);
 }
 
-int cg_devices_compile(unsigned features, struct bpf_insn *ret, size_t max, struct err *err)
+int cg_devices_compile(const struct cg_device_set *set, struct bpf_insn *ret, size_t max,
+		       struct err *err)
 {
 	struct program p = {.insns = ret, .max = max};
 
+	if (set->n > CG_DEVICES_MAX)
+		return err_set(err, E2BIG, "cannot compile the device program: %zu devices, not %d",
+			       set->n, CG_DEVICES_MAX);
 	put(&p, load_field(R_TYPE, offsetof(struct bpf_cgroup_dev_ctx, access_type)));
 	put(&p, copy(R_ACCESS, R_TYPE));
 	put(&p, alu(BPF_AND, R_TYPE, 0xffff));
@@ -130,8 +134,11 @@ int cg_devices_compile(unsigned features, struct bpf_insn *ret, size_t max, stru
 	put(&p, load_field(R_MAJOR, offsetof(struct bpf_cgroup_dev_ctx, major)));
 	put(&p, load_field(R_MINOR, offsetof(struct bpf_cgroup_dev_ctx, minor)));
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
-		if ((rules[i].feature & ~features) == 0)
+		if ((rules[i].feature & ~set->features) == 0)
 			put_rule(&p, &rules[i]);
+	for (size_t i = 0; i < set->n; i++)
+		put_rule(&p, &(struct cg_device_rule){'c', set->more[i].major, set->more[i].minor,
+						      RW, 0});
 	put(&p, alu(BPF_MOV, R_RESULT, 0));
 	put(&p, leave);
 	if (p.n > max)
@@ -172,11 +179,11 @@ static int explain(struct err *err, int code, const char *what)
 	}
 }
 
-int cg_devices_load(unsigned features, struct err *err)
+int cg_devices_load(const struct cg_device_set *set, struct err *err)
 {
 	struct bpf_insn insns[CG_DEVICE_INSNS_MAX];
 	union bpf_attr attr;
-	int fd, n = cg_devices_compile(features, insns, CG_DEVICE_INSNS_MAX, err);
+	int fd, n = cg_devices_compile(set, insns, CG_DEVICE_INSNS_MAX, err);
 
 	if (n < 0)
 		return n;

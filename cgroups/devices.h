@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The device fence of an instance: a BPF program of the cgroup, attached above the delegated
- * directory, that allows a fixed table of character devices and refuses all others, mknod included.
- * One program per set of features serves all instances: load once, attach to each.
+ * directory, that allows a fixed table of character devices, those that the plan names besides, and
+ * refuses all others, mknod included. Instances of the same set can share a program: load once,
+ * attach to each.
  */
 #pragma once
 
@@ -11,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "cgroups/device_find.h"
 
 struct bpf_insn;
 
@@ -39,13 +41,23 @@ struct cg_device_rule {
 /* The table of allowed devices; *ret_n rows. */
 const struct cg_device_rule *cg_device_rules(size_t *ret_n);
 
-/* Compiles the rules for these features. Returns the number of instructions; -E2BIG when they do
- * not fit in max. */
-#define CG_DEVICE_INSNS_MAX 128
-int cg_devices_compile(unsigned features, struct bpf_insn *ret, size_t max, struct err *err);
+/* What one program allows. */
+#define CG_DEVICES_MAX 16
+struct cg_device_set {
+	unsigned features; /* enum cg_device_features */
+	size_t n;	   /* at most CG_DEVICES_MAX */
+	struct cg_device
+		more[CG_DEVICES_MAX]; /* to be read and written; the mode is not looked at */
+};
+
+/* Compiles the rules for a set. Returns the number of instructions; -E2BIG when they do not fit in
+ * max, or the set has too many devices. */
+#define CG_DEVICE_INSNS_MAX 256
+int cg_devices_compile(const struct cg_device_set *set, struct bpf_insn *ret, size_t max,
+		       struct err *err);
 /* Loads the program; returns its fd. -EOPNOTSUPP when the kernel has no such programs, -EPERM when
  * this process may not load any: the caller decides whether to go on without the fence. */
-int cg_devices_load(unsigned features, struct err *err);
+int cg_devices_load(const struct cg_device_set *set, struct err *err);
 /* Attaches the program to the cgroup of dirfd. One of ours that is there already is replaced
  * without a gap; the same one is left as it is. It stays until the cgroup is removed. */
 int cg_devices_attach(int dirfd, int prog_fd, struct err *err);

@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "cgroups/limits.h"
+#include "config/device.h"
 #include "config/valid.h"
 
 #define SIZE_LIMIT (1ull << 60)
@@ -134,8 +135,9 @@ static const struct json_row plan_rows[] = {
 	ROW(spec_plan, disk, "disk", OBJECT, .sub = &disk_table, .expect = "an object"),
 	ROW(spec_plan, network, "network", OBJECT, .sub = &network_table, .expect = "an object"),
 	ROW(spec_plan, features, "features", OBJECT, .sub = &features_table, .expect = "an object"),
-	ROW(spec_plan, devices, "devices", STRINGS, .max = 64, .is_valid = spec_is_device,
-	    .expect = "a path below /dev", .example = "/dev/dri/renderD128"),
+	ROW(spec_plan, devices, "devices", STRINGS, .max = SPEC_DEVICES_MAX,
+	    .is_valid = spec_is_device, .expect = "a path below /dev",
+	    .example = "/dev/dri/renderD128"),
 	ROW(spec_plan, snapshots, "snapshots", U64, .def = "0", .max = 10000,
 	    .expect = "a number of snapshots", .example = "5"),
 	ROW(spec_plan, backups, "backups", U64, .def = "0", .max = 10000,
@@ -212,6 +214,25 @@ static int check_over(const struct spec_transfer *t, const struct json_where *w)
 			    "{\"bill\": true}");
 }
 
+static int check_devices(const struct spec_plan *p, const struct json_where *w)
+{
+	int bad = 0;
+
+	for (size_t i = 0; i < p->devices.n; i++) {
+		const char *path = p->devices.items[i], *why = spec_device_why_not(path);
+		char key[32];
+
+		(void)str_fmt(key, sizeof(key), "devices[%zu]", i);
+		if (why)
+			bad = problems_add(w, key, NULL, "no guest gets \"%s\": %s", path, why);
+		for (size_t k = 0; k < i; k++)
+			if (str_eq(path, p->devices.items[k]))
+				bad = problems_add(w, key, NULL, "\"%s\" is devices[%zu] already",
+						   path, k);
+	}
+	return bad;
+}
+
 int spec_plan_check(const struct spec_plan *p, const struct json_where *w)
 {
 	int bad = check_cpu(&p->cpu, w);
@@ -219,6 +240,8 @@ int spec_plan_check(const struct spec_plan *p, const struct json_where *w)
 	if (check_memory(p, w) < 0)
 		bad = -EINVAL;
 	if (check_over(&p->network.transfer, w) < 0)
+		bad = -EINVAL;
+	if (check_devices(p, w) < 0)
 		bad = -EINVAL;
 	return bad;
 }

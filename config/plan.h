@@ -81,6 +81,8 @@ struct spec_plan_network {
 	struct spec_transfer transfer;
 };
 
+#define SPEC_DEVICES_MAX 16
+
 struct spec_features {
 	struct json_seen seen;
 	bool nesting;
@@ -98,7 +100,7 @@ struct spec_plan {
 	struct spec_disk disk;
 	struct spec_plan_network network;
 	struct spec_features features;
-	JSON_LIST(char *) devices; /* absolute paths below /dev */
+	JSON_LIST(char *) devices; /* absolute paths below /dev, of character devices */
 	uint64_t snapshots;
 	uint64_t backups;
 };

@@ -33,7 +33,8 @@ bool spec_is_socket_path(const char *s)
 
 bool spec_is_device(const char *s)
 {
-	return spec_is_path(s) && str_has_prefix(s, "/dev/");
+	return spec_is_path(s) && str_has_prefix(s, "/dev/") &&
+	       is_made_of(s, ALNUM "/_.,:+@-", SPEC_DEVICE_PATH_MAX);
 }
 
 /* True when all bits of the address behind the prefix are zero. */
@@ -246,7 +247,7 @@ static const struct {
 	{str_is_hostname, "^(?=.{1,253}$)" RE_LABEL "(\\." RE_LABEL ")*$"},
 	{spec_is_path, "^" RE_PATH "$"},
 	{spec_is_socket_path, "^(?=.{1,107}$)" RE_PATH "$"},
-	{spec_is_device, "^/dev" RE_PATH "$"},
+	{spec_is_device, "^(?=.{6,68}$)/dev(/(?!\\.{1,2}(/|$))[A-Za-z0-9_.,:+@-]+)+$"},
 	{spec_is_cidr4, "^" RE_CIDR4 "$"},
 	{spec_is_cidr6, "^" RE_CIDR6 "$"},
 	{spec_is_cidr, "^(" RE_CIDR4 "|" RE_CIDR6 ")$"},

@@ -11,7 +11,8 @@
 bool spec_is_path(const char *s);
 /* As above, and short enough for a unix socket (107 bytes). */
 bool spec_is_socket_path(const char *s);
-/* Below /dev. */
+/* Below /dev: at most 68 bytes of [A-Za-z0-9/_.,:+@-]. */
+#define SPEC_DEVICE_PATH_MAX 68
 bool spec_is_device(const char *s);
 /* "203.0.113.0/24": host bits are zero. */
 bool spec_is_cidr4(const char *s);

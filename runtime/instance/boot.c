@@ -48,22 +48,6 @@ void inst_tenant_limits_of(const struct inst_tenant *t, struct cg_limits *ret)
 	ret->value[CG_LIMIT_MEMORY_MAX] = t->spec.quota.memory;
 }
 
-static unsigned device_features(const struct inst *i)
-{
-	return (i->effective.features.fuse ? CG_DEVICE_FUSE : 0u) |
-	       (i->effective.features.tun ? CG_DEVICE_TUN : 0u);
-}
-
-static int attach_fence(struct inst *i, struct err *err)
-{
-	unsigned features = device_features(i);
-	int *prog = &i->manager->devices[features % DEVICE_SETS];
-
-	if (*prog < 0)
-		*prog = cg_devices_load(features, err);
-	return *prog < 0 ? *prog : cg_devices_attach(i->p->cg.fd, *prog, err);
-}
-
 /* A second fence, behind the user namespace and nodev; like any limit it is there, or refused, or
  * tolerated by name and shown as missing. */
 int inst_fence_devices(struct inst *i, struct err *err)
@@ -71,7 +55,7 @@ int inst_fence_devices(struct inst *i, struct err *err)
 	struct inst_manager *m = i->manager;
 	struct err why = ERR_INIT;
 
-	i->has_device_fence = attach_fence(i, &why) >= 0;
+	i->has_device_fence = inst_devices_attach(i, &why) >= 0;
 	if (i->has_device_fence)
 		return 0;
 	if (str_copy(m->device_why, sizeof(m->device_why), err_text(&why)) < 0)
@@ -230,6 +214,7 @@ static int send_launch(struct inst *i, int image, int upper, int log_dir, struct
 	l.features = (i->effective.features.tun ? SBX_FEATURE_TUN : 0u) |
 		     (i->effective.features.fuse ? SBX_FEATURE_FUSE : 0u) |
 		     (i->effective.features.nesting ? SBX_FEATURE_NESTING : 0u);
+	inst_devices_describe(i, &l);
 	l.mem_limit = i->effective.memory.limit;
 	l.cgroup = i->p->cg.guest;
 	l.upper = upper;
@@ -251,7 +236,9 @@ static int launch(struct inst *i, struct err *err)
 		(void)err_set(err, EAGAIN, "there is no keeper to start guests with");
 		return err_hint(err, "vpsd is starting a new one; try again in a few seconds");
 	}
-	r = make_cgroup(i, err);
+	r = inst_devices_take(i, err);
+	if (r >= 0)
+		r = make_cgroup(i, err);
 	if (r < 0)
 		return r;
 	r = open_layers(i, &image, &upper, err);

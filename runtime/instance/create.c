@@ -293,6 +293,8 @@ static int prepare(struct inst *i, const struct inst_create *req, struct err *er
 			       i->spec.name);
 	r = inst_check_support(m, &i->effective, &i->spec, &i->tenant->spec, err);
 	if (r >= 0)
+		r = inst_devices_check(m, &i->effective, err);
+	if (r >= 0)
 		r = check_room(i, err);
 	if (r >= 0)
 		r = rand_id(i->id, err);

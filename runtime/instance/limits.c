@@ -89,6 +89,9 @@ static int check_change(const struct inst *i, const struct inst_change *c, struc
 	struct admission_load used = inst_tenant_load(m, i->tenant);
 	int r = inst_check_support(m, &c->effective, &c->spec, &i->tenant->spec, err);
 
+	/* One that went away meanwhile is no reason to refuse other changes. */
+	if (r >= 0 && !inst_devices_are_same(&i->effective, &c->effective))
+		r = inst_devices_check(m, &c->effective, err);
 	if (r >= 0)
 		r = admission_check_quota(&i->tenant->spec, &used, &more, err);
 	if (r >= 0)
@@ -190,7 +193,9 @@ bool inst_change_waits(const struct inst *i, const struct inst_change *c)
 
 	return inst_is_up(i) &&
 	       (!str_eq(i->spec.hostname, c->spec.hostname) || a->nesting != b->nesting ||
-		a->tun != b->tun || a->fuse != b->fuse || inst_cpus_wait(i, &c->effective));
+		a->tun != b->tun || a->fuse != b->fuse ||
+		!inst_devices_are_same(&i->effective, &c->effective) ||
+		inst_cpus_wait(i, &c->effective));
 }
 
 int inst_change_check(const struct inst *i, struct err *err)

@@ -191,6 +191,7 @@ void manager_probe_support(struct inst_manager *m)
 		{"disk.weight", why_no_weight(m)},
 		{"features.tun", NULL},
 		{"features.fuse", NULL},
+		{"devices", NULL},
 		{"autostart", NULL},
 		{"quota.instances", NULL},
 		{"quota.cores", NULL},

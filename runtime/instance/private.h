@@ -7,12 +7,14 @@
 #include <systemd/sd-event.h>
 
 #include "cgroups/devices.h"
+#include "config/plan.h"
 #include "runtime/instance/admission.h"
 #include "runtime/instance/alloc.h"
 #include "runtime/instance/manager.h"
 #include "runtime/instance/policy.h"
 #include "runtime/instance/store.h"
 #include "runtime/keeper/client.h"
+#include "runtime/sandbox/sandbox.h"
 
 #define USEC_PER_MSEC UINT64_C(1000)
 #define USEC_PER_SEC UINT64_C(1000000)
@@ -57,6 +59,18 @@ struct inst_was {
 	char error[sizeof(((struct inst *)NULL)->error)];
 };
 
+/* A device of the plan, as the host has it. */
+struct inst_device {
+	char path[SBX_NODE_PATH]; /* below /dev */
+	struct cg_device device;
+};
+
+struct inst_devices {
+	struct inst_device items[SPEC_DEVICES_MAX];
+	size_t n;
+	char why[160]; /* why one of the plan's is not among them; "" = all are */
+};
+
 struct inst_private {
 	struct cg_instance cg; /* open while a guest lives or is about to */
 	struct cg_stats_reader reader;
@@ -77,8 +91,9 @@ struct inst_private {
 	uint64_t cleanup_delay, cleanup_until; /* usec */
 	uint64_t freeze_delay, freeze_until;   /* usec */
 
-	bool is_frozen; /* its cgroup was told to be */
-	bool is_asked;	/* the end of this boot was asked for */
+	struct inst_devices devices; /* while it is up: what it was started with */
+	bool is_frozen;		     /* its cgroup was told to be */
+	bool is_asked;		     /* the end of this boot was asked for */
 	bool is_ending; /* from the end of the guest until it is cleaned up and recorded */
 	bool has_said_ready;
 	bool is_failed;	    /* given up, as the database has it */
@@ -157,7 +172,8 @@ struct inst_manager {
 	bool is_new_boot;
 	int seccomp; /* memfd; -1 = not compiled yet */
 	struct sbuf seccomp_text;
-	int devices[DEVICE_SETS]; /* program fds by features; -1 = not loaded */
+	int devices[DEVICE_SETS]; /* fds of programs without devices of a plan, by features; -1 =
+				     not loaded */
 	bool has_device_error;	  /* told once */
 	char device_why[160];	  /* why the last guest without a device program has none */
 	struct spec_support support[SUPPORT_MAX];
@@ -414,3 +430,20 @@ bool inst_hears_signals(pid_t pid);
 /* Whether it is the first process of a pid namespace that is a child of ours (NSpid of proc(5)):
  * of all that live in a guest's cgroup, its init. */
 bool inst_is_init(pid_t pid);
+
+/* --- devices.c: devices of the plan ---------------------------------------------------------- */
+
+/* -EOPNOTSUPP with the first one that the host does not have or no guest gets, unless the host
+ * document tolerates that. */
+int inst_devices_check(const struct inst_manager *m, const struct spec_plan *plan, struct err *err);
+/* The same for a start, which then goes on with those that are there. */
+int inst_devices_take(struct inst *i, struct err *err);
+/* For a guest that was found running. */
+void inst_devices_found(struct inst *i);
+/* Adds "devices" to what is unsupported when one is missing. */
+void inst_devices_item(const struct inst *i, struct spec_items *ret);
+bool inst_devices_are_same(const struct spec_plan *a, const struct spec_plan *b);
+/* Puts them into the description of a launch. */
+void inst_devices_describe(const struct inst *i, struct sbx_launch *l);
+/* Attaches the program that admits them and what the features allow. */
+int inst_devices_attach(struct inst *i, struct err *err);

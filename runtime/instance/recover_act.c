@@ -22,6 +22,7 @@ static void take_fence(struct inst *i)
 {
 	struct err err = ERR_INIT;
 
+	inst_devices_found(i);
 	i->has_device_fence = cg_devices_is_attached(i->p->cg.fd, NULL) > 0;
 	if (i->has_device_fence)
 		return;

@@ -392,5 +392,6 @@ void inst_unsupported(const struct inst *i, struct spec_items *ret)
 {
 	spec_unsupported(&i->effective, &i->spec, &i->tenant->spec, i->manager->host,
 			 i->manager->support, ret);
+	inst_devices_item(i, ret);
 	inst_fence_item(i, ret);
 }

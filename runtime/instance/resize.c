@@ -16,6 +16,7 @@ static const struct {
 	bool is_of_own_cpus; /* only where it has CPUs of its own */
 } late_fields[] = {
 	{"features.", false},
+	{"devices", false},
 	{"cpu.dedicated", false},
 	{"cpu.cores", true},
 };

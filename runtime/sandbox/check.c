@@ -4,7 +4,9 @@
 
 #include <string.h>
 
+#include "base/path.h"
 #include "base/str.h"
+#include "runtime/sandbox/devices.h"
 #include "runtime/sandbox/idmap.h"
 
 #define FEATURES_ALL (SBX_FEATURE_NESTING | SBX_FEATURE_TUN | SBX_FEATURE_FUSE)
@@ -53,6 +55,41 @@ static int check_root(const struct sbx_launch *l, struct err *err)
 	return 0;
 }
 
+#define NODE_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.,:+@/-"
+/* The kernel's dev_t has 12 and 20 bits. */
+#define MAJOR_MAX 0xfffu
+#define MINOR_MAX 0xfffffu
+
+static int check_node(const struct sbx_node *n, struct err *err)
+{
+	if (memchr(n->path, '\0', sizeof(n->path)) == NULL || !path_is_plain_relative(n->path) ||
+	    n->path[strspn(n->path, NODE_CHARACTERS)] != '\0')
+		return err_set(err, EINVAL, "a device has no path below /dev");
+	if (sbx_device_is_taken(n->path))
+		return err_set(err, EINVAL, "'/dev/%s' is in every guest already", n->path);
+	if (n->major > MAJOR_MAX || n->minor > MINOR_MAX || (n->mode & ~0666u))
+		return err_set(err, EINVAL, "'/dev/%s' cannot be device %u:%u with mode %#o",
+			       n->path, n->major, n->minor, n->mode);
+	return 0;
+}
+
+static int check_nodes(const struct sbx_launch *l, struct err *err)
+{
+	if (l->n_nodes > SBX_NODES_MAX)
+		return err_set(err, E2BIG, "%u devices, not at most %d", l->n_nodes, SBX_NODES_MAX);
+	for (unsigned i = 0; i < l->n_nodes; i++) {
+		int r = check_node(&l->nodes[i], err);
+
+		if (r < 0)
+			return r;
+		for (unsigned k = 0; k < i; k++)
+			if (str_eq(l->nodes[k].path, l->nodes[i].path))
+				return err_set(err, EINVAL, "'/dev/%s' is there twice",
+					       l->nodes[i].path);
+	}
+	return 0;
+}
+
 int sbx_launch_check(const struct sbx_launch *l, struct err *err)
 {
 	int r = sbx_idmap_check(l->base, err);
@@ -75,7 +112,9 @@ int sbx_launch_check(const struct sbx_launch *l, struct err *err)
 		return err_set(err, EINVAL, "unknown features 0x%x", l->features & ~FEATURES_ALL);
 	if (l->cgroup < 0)
 		return err_set(err, EINVAL, "the cgroup is missing");
-	r = check_root(l, err);
+	r = check_nodes(l, err);
+	if (r >= 0)
+		r = check_root(l, err);
 	return r < 0 ? r : check_limits(l->rlimits, err);
 }
 

@@ -249,8 +249,7 @@ static int opened(struct sbx_tree *t, const struct sbx_mount_row *row, int *mnt,
 		return 0;
 	t->place[row->opens] = take_fd(mnt);
 	if (row->opens == SBX_PLACE_DEV)
-		return sbx_devices_make(t->place[SBX_PLACE_DEV], t->launch->base,
-					t->launch->features, err);
+		return sbx_devices_make(t->place[SBX_PLACE_DEV], t->launch, err);
 	return 0;
 }
 

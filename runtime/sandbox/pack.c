@@ -13,6 +13,9 @@
 #include "runtime/sandbox/sandbox.h"
 
 #define NO_FD 0xffffffffu
+/* Beside the features: nodes follow at the end. Without any the record is what it was before there
+ * were such; a keeper of that time refuses a launch with nodes by this bit. */
+#define WITH_NODES (1u << 31)
 
 /* An fd is its index in the record, so that others may put theirs before or behind. */
 static void put_fd(struct msg *m, int fd, int *result)
@@ -112,6 +115,36 @@ static int count_words(char *const *argv, char *const *envp, int *ret_argc, int 
 	return 0;
 }
 
+static void put_nodes(struct msg *m, const struct sbx_launch *l)
+{
+	if (l->n_nodes == 0)
+		return;
+	wire_put_u32(m, l->n_nodes);
+	for (unsigned i = 0; i < l->n_nodes; i++) {
+		wire_put_str(m, l->nodes[i].path);
+		wire_put_u32(m, l->nodes[i].major);
+		wire_put_u32(m, l->nodes[i].minor);
+		wire_put_u32(m, l->nodes[i].mode);
+	}
+}
+
+static void get_nodes(struct wire *w, struct sbx_launch *l)
+{
+	uint32_t n = wire_get_u32(w);
+
+	if (n == 0 || n > SBX_NODES_MAX)
+		w->bad = true;
+	l->n_nodes = w->bad ? 0 : n;
+	for (unsigned i = 0; i < l->n_nodes; i++) {
+		struct sbx_node *node = &l->nodes[i];
+
+		wire_get_str_to(w, node->path, sizeof(node->path));
+		node->major = wire_get_u32(w);
+		node->minor = wire_get_u32(w);
+		node->mode = wire_get_u32(w);
+	}
+}
+
 static int packed(const struct msg *m, int fds, struct err *err)
 {
 	if (fds < 0)
@@ -136,7 +169,7 @@ int sbx_launch_pack(const struct sbx_launch *l, struct msg *m, struct err *err)
 	put_words(m, l->argv, argc);
 	put_words(m, l->envp, envc);
 	wire_put_u64(m, l->capabilities);
-	wire_put_u32(m, l->features);
+	wire_put_u32(m, l->features | (l->n_nodes ? WITH_NODES : 0));
 	wire_put_u64(m, l->shm_size);
 	wire_put_u64(m, l->run_size);
 	wire_put_u64(m, l->mem_limit);
@@ -148,6 +181,7 @@ int sbx_launch_pack(const struct sbx_launch *l, struct msg *m, struct err *err)
 	wire_put_u32(m, l->n_layers);
 	for (unsigned i = 0; i < l->n_layers; i++)
 		put_fd(m, l->layers[i], &fds);
+	put_nodes(m, l);
 	return packed(m, fds, err);
 }
 
@@ -175,6 +209,10 @@ static void get_launch(struct wire *w, struct msg *m, struct sbx_launch *l, stru
 		l->n_layers = 0;
 	for (unsigned i = 0; i < l->n_layers; i++)
 		l->layers[i] = get_fd(w, m);
+	if (l->features & WITH_NODES) {
+		l->features &= ~WITH_NODES;
+		get_nodes(w, l);
+	}
 }
 
 int sbx_launch_unpack(struct wire *w, struct msg *m, struct sbx_launch *ret, void **ret_mem,

@@ -21,13 +21,22 @@
 
 #define SBX_ARGS_MAX 256 /* words of argv, or of the environment */
 #define SBX_LAYERS_MAX 32
-#define SBX_ID_RANGE 65536u  /* ids of one instance */
+#define SBX_ID_RANGE 65536u /* ids of one instance */
+#define SBX_NODES_MAX 16
+#define SBX_NODE_PATH 64
 #define SBX_BASE_MIN 100000u /* a smaller base id is refused: never host ids, never 0 */
 
 enum sbx_features {
 	SBX_FEATURE_NESTING = 1u << 0, /* unmasked procfs and sysfs aside, mount API */
 	SBX_FEATURE_TUN = 1u << 1,     /* /dev/net/tun */
 	SBX_FEATURE_FUSE = 1u << 2,    /* /dev/fuse */
+};
+
+/* A character device in the guest's /dev, beside those that every guest has. */
+struct sbx_node {
+	char path[SBX_NODE_PATH]; /* below /dev, "dri/renderD128" */
+	uint32_t major, minor;
+	mode_t mode; /* permissions, 0666 at most; root of the guest owns it */
 };
 
 /* One start of one instance. Strings and fds are borrowed for the duration of the call. */
@@ -39,12 +48,14 @@ struct sbx_launch {
 	char *const *envp;     /* NULL-terminated; complete */
 	uint64_t capabilities; /* bounding set, bit N = capability N of <linux/capability.h> */
 	unsigned features;     /* enum sbx_features */
-	uint64_t shm_size;     /* bytes of /dev/shm; 0 = 64 MiB */
-	uint64_t run_size;     /* bytes of /run; 0 = 64 MiB */
-	uint64_t mem_limit;    /* bytes; informative (sizes of tmpfs), UINT64_MAX = none */
-	int cgroup;	       /* dirfd of the "guest" cgroup: O_RDONLY|O_DIRECTORY, not O_PATH */
-	int upper;	       /* detached mount (open_tree(2) OPEN_TREE_CLONE) that holds the
-				  directories "upper" and "work" */
+	unsigned n_nodes;
+	struct sbx_node nodes[SBX_NODES_MAX];
+	uint64_t shm_size;  /* bytes of /dev/shm; 0 = 64 MiB */
+	uint64_t run_size;  /* bytes of /run; 0 = 64 MiB */
+	uint64_t mem_limit; /* bytes; informative (sizes of tmpfs), UINT64_MAX = none */
+	int cgroup;	    /* dirfd of the "guest" cgroup: O_RDONLY|O_DIRECTORY, not O_PATH */
+	int upper;	    /* detached mount (open_tree(2) OPEN_TREE_CLONE) that holds the
+			       directories "upper" and "work" */
 	int layers[SBX_LAYERS_MAX]; /* detached mounts of image trees, topmost first */
 	unsigned n_layers;
 	int seccomp; /* memfd holding struct sock_filter[]; -1 = none (tests only) */

@@ -243,11 +243,18 @@ static int do_walk(struct call *c, struct err *err)
 	return cg_walk(&c->root, print_found, NULL, err);
 }
 
-/* FEATURES */
+/* FEATURES [MAJOR MINOR]... */
 static int do_devices(struct call *c, struct err *err)
 {
-	_cleanup_close_ int prog = cg_devices_load((unsigned)number(c, 0, 0), err);
-	int r = prog < 0 ? prog : cg_devices_attach(c->i.fd, prog, err);
+	struct cg_device_set set = {.features = (unsigned)number(c, 0, 0)};
+	_cleanup_close_ int prog = -1;
+	int r;
+
+	for (int k = 1; k + 1 < c->argc && set.n < CG_DEVICES_MAX; k += 2)
+		set.more[set.n++] = (struct cg_device){.major = (uint32_t)number(c, k, 0),
+						       .minor = (uint32_t)number(c, k + 1, 0)};
+	prog = cg_devices_load(&set, err);
+	r = prog < 0 ? prog : cg_devices_attach(c->i.fd, prog, err);
 
 	if (r < 0)
 		return r;

@@ -40,6 +40,9 @@ ONLY_CODE = [
     r"the document has \d+ instances; the quota is",
     # between elements of a list
     r"is the name of",
+    r"is devices\[\d+\] already",
+    # what no guest gets
+    r"^no guest gets ",
     # what this build knows
     r"cannot be served: vpsd",
     r"matches nothing that can be unsupported",

@@ -107,7 +107,8 @@ static void test_requests(void **state)
 	(void)state;
 	for (unsigned features = 0; features < 4; features++) {
 		struct bpf_insn insns[CG_DEVICE_INSNS_MAX];
-		int n = cg_devices_compile(features, insns, CG_DEVICE_INSNS_MAX, NULL);
+		const struct cg_device_set set = {.features = features};
+		int n = cg_devices_compile(&set, insns, CG_DEVICE_INSNS_MAX, NULL);
 
 		assert_true(n > 0);
 		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -121,6 +122,36 @@ static void test_requests(void **state)
 						 access);
 			}
 	}
+}
+
+/* Devices of a plan come on top of the table, to be read and written; nothing else does. */
+static void test_more(void **state)
+{
+	struct cg_device_set set = {.features = CG_DEVICE_FUSE | CG_DEVICE_TUN};
+	struct bpf_insn insns[CG_DEVICE_INSNS_MAX];
+	int n;
+
+	(void)state;
+	for (set.n = 0; set.n < CG_DEVICES_MAX; set.n++)
+		set.more[set.n] = (struct cg_device){
+			.major = 226 + (uint32_t)set.n, .minor = 0xfffff, .mode = 0};
+	n = cg_devices_compile(&set, insns, CG_DEVICE_INSNS_MAX, NULL);
+	assert_true(n > 0);
+	for (uint32_t access = 0; access < 16; access++) {
+		bool want = (access & ~(R | W)) == 0;
+
+		for (uint32_t k = 0; k < CG_DEVICES_MAX; k++) {
+			assert_int_equal(run(insns, n, C, access, 226 + k, 0xfffff), want);
+			assert_false(run(insns, n, B, access, 226 + k, 0xfffff));
+			assert_false(run(insns, n, C, access, 226 + k, 0xffffe));
+		}
+		assert_false(run(insns, n, C, access, 225, 0xfffff));
+		assert_false(run(insns, n, C, access, 226 + CG_DEVICES_MAX, 0xfffff));
+		assert_int_equal(run(insns, n, C, access, 1, 3), want);
+		assert_int_equal(run(insns, n, C, access, 10, 200), want);
+	}
+	set.n = CG_DEVICES_MAX + 1;
+	assert_int_equal(cg_devices_compile(&set, insns, CG_DEVICE_INSNS_MAX, NULL), -E2BIG);
 }
 
 /* No row allows more than reading and writing, or a block device. */
@@ -144,7 +175,7 @@ static void test_too_long(void **state)
 
 	(void)state;
 	memset(insns, 0xee, sizeof(insns));
-	assert_int_equal(cg_devices_compile(0, insns, 3, &err), -E2BIG);
+	assert_int_equal(cg_devices_compile(&(struct cg_device_set){0}, insns, 3, &err), -E2BIG);
 	assert_int_equal(err.code, E2BIG);
 	assert_int_equal(insns[3].code, 0xee);
 }
@@ -153,6 +184,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_more),
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_too_long),
 	};

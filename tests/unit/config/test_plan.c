@@ -95,6 +95,29 @@ static void good_and_bad(void **state)
 		{"{" MIN_PLAN ", \"devices\": [\"/dev/../etc/shadow\"]}",
 		 "f.json: devices[0]: \"/dev/../etc/shadow\" is not a path below /dev; write it "
 		 "like /dev/dri/renderD128\n"},
+		{"{" MIN_PLAN ", \"devices\": [\"/dev/dri/renderD128\", \"/dev/kvm\", "
+		 "\"/dev/ttyUSB0\", \"/dev/net/tun\", \"/dev/fuse\", \"/dev/..x\"]}",
+		 ""},
+		{"{" MIN_PLAN ", \"devices\": [\"/dev\", \"/dev/\", \"dri\", \"/dev/a b\", "
+		 "\"/dev/./x\"]}",
+		 "f.json: devices[0]: \"/dev\" is not a path below /dev; write it like "
+		 "/dev/dri/renderD128\n"
+		 "f.json: devices[1]: \"/dev/\" is not a path below /dev; write it like "
+		 "/dev/dri/renderD128\n"
+		 "f.json: devices[2]: \"dri\" is not a path below /dev; write it like "
+		 "/dev/dri/renderD128\n"
+		 "f.json: devices[3]: \"/dev/a b\" is not a path below /dev; write it like "
+		 "/dev/dri/renderD128\n"
+		 "f.json: devices[4]: \"/dev/./x\" is not a path below /dev; write it like "
+		 "/dev/dri/renderD128\n"},
+		{"{" MIN_PLAN ", \"devices\": [\"/dev/null\", \"/dev/pts/0\", \"/dev/sda1\", "
+		 "\"/dev/mapper/control\", \"/dev/kvm\", \"/dev/kvm\"]}",
+		 "f.json: devices[0]: no guest gets \"/dev/null\": it is in every guest already\n"
+		 "f.json: devices[1]: no guest gets \"/dev/pts/0\": it is in every guest already\n"
+		 "f.json: devices[2]: no guest gets \"/dev/sda1\": it is a disk of the host\n"
+		 "f.json: devices[3]: no guest gets \"/dev/mapper/control\": it makes devices of "
+		 "the host\n"
+		 "f.json: devices[5]: \"/dev/kvm\" is devices[4] already\n"},
 		{"{\"plan\": \"Bad Name\", \"version\": 0, \"cpu\": {\"cores\": \"1\"}, "
 		 "\"memory\": {\"limit\": 1073741824}}",
 		 "f.json: plan: \"Bad Name\" is not a name (1 to 63 of a-z 0-9 - .); write it like "

@@ -137,10 +137,15 @@ static inline void send_launched(const struct rig_guest *g, uint32_t seq)
 	send_out();
 }
 
-static inline void serve_launch(const char *id, uint64_t boot, uint32_t seq)
+static inline void serve_launch(const char *id, uint64_t boot, struct wire *w, uint32_t seq)
 {
 	struct rig_guest *g = guest_find(id);
+	void *mem = NULL;
 
+	(void)wire_get_u64(w);
+	assert_int_equal(sbx_launch_unpack(w, rig->in, &rig->launch, &mem, NULL), 0);
+	sbx_launch_close(&rig->launch);
+	free(mem);
 	rig->launches++;
 	if (g) {
 		answer(seq, EEXIST);
@@ -253,7 +258,7 @@ static inline void serve(struct msg *in)
 	wire_get_str_to(&w, id, sizeof(id));
 	boot = wire_get_u64(&w);
 	if (in->type == KEEPER_LAUNCH) {
-		serve_launch(id, boot, in->seq);
+		serve_launch(id, boot, &w, in->seq);
 	} else if (in->type == KEEPER_ADOPT) {
 		serve_adopt(id, boot, &w, in->seq);
 	} else if (in->type == KEEPER_FORGET) {

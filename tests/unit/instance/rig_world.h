@@ -35,6 +35,7 @@
 #include "runtime/instance/manager.h"
 #include "runtime/instance/store.h"
 #include "runtime/keeper/proto.h"
+#include "runtime/sandbox/sandbox.h"
 
 #define GUESTS_MAX 16
 #define DIGEST "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
@@ -88,8 +89,11 @@ struct rig {
 	/* Cgroups. */
 	struct rig_cgroup cgroups[GUESTS_MAX];
 	size_t n_cgroups;
-	bool has_fences; /* device programs can be loaded */
-	unsigned cpus;	 /* of the machine; 0 = cannot be read */
+	bool has_fences;	    /* device programs can be loaded */
+	struct cg_device_set fence; /* loaded last */
+	const char *devices[4];	    /* that the host has */
+	struct sbx_launch launch;   /* the last one; its strings and fds are gone */
+	unsigned cpus;		    /* of the machine; 0 = cannot be read */
 	bool has_no_partitions, refuses_partitions;
 	bool is_half_dedicated; /* as a vpsd that was killed leaves it, until it is told again */
 	cpu_set_t dedicated, partition; /* of the root, as it was told last */

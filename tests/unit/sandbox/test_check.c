@@ -33,6 +33,15 @@ static struct sbx_launch good_launch(void)
 	return l;
 }
 
+static struct sbx_node node(const char *path)
+{
+	struct sbx_node n = {.major = 226, .minor = 128, .mode = 0660};
+
+	assert_true(strlen(path) < sizeof(n.path));
+	memcpy(n.path, path, strlen(path));
+	return n;
+}
+
 static struct sbx_join good_join(void)
 {
 	struct sbx_launch l = good_launch();
@@ -155,6 +164,69 @@ static void launches_are_checked(void **state)
 	assert_int_equal(sbx_launch_check(&l, &err), 0);
 }
 
+static int check_node(struct sbx_node n)
+{
+	struct sbx_launch l = good_launch();
+	struct err err = ERR_INIT;
+	int r;
+
+	l.n_nodes = 2;
+	l.nodes[0] = node("dri/card0");
+	l.nodes[1] = n;
+	r = sbx_launch_check(&l, &err);
+	assert_int_equal(r, -err.code);
+	return r;
+}
+
+static void nodes_are_checked(void **state)
+{
+	static const char *const good[] = {
+		"kvm",
+		"dri/renderD128",
+		"net/tun",
+		"fuse",
+		"ttyUSB0",
+		"nullx",
+		"a/b/c/d/e",
+		"bus/usb/001/002",
+		"mapper+x@1,2:3.4-5_6",
+		"ptsx",
+		"..x",
+	};
+	static const char *const bad[] = {
+		"",	"/kvm",	  "kvm/",  "../x", "a/../b",	  "a//b",  ".",	     "a/.",
+		"null", "null/x", "tty",   "pts",  "pts/0",	  "shm/x", "mqueue", "console",
+		"ptmx", "fd",	  "stdin", ".vps", ".vps/proc/x", "a b",   "a\nb",   "dri/card0",
+	};
+	struct sbx_launch l = good_launch();
+	struct sbx_node n;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		if (check_node(node(good[i])) != 0)
+			fail_msg("'%s' is refused", good[i]);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (check_node(node(bad[i])) != -EINVAL)
+			fail_msg("'%s' is accepted", bad[i]);
+	n = node("x");
+	memset(n.path, 'x', sizeof(n.path)); /* it has no end */
+	assert_int_equal(check_node(n), -EINVAL);
+	n = node("x");
+	n.mode = 04666;
+	assert_int_equal(check_node(n), -EINVAL);
+	n.mode = 0777;
+	assert_int_equal(check_node(n), -EINVAL);
+	n.mode = 0;
+	assert_int_equal(check_node(n), 0);
+	n.major = 0x1000;
+	assert_int_equal(check_node(n), -EINVAL);
+	n.major = 0xfff;
+	n.minor = 0x100000;
+	assert_int_equal(check_node(n), -EINVAL);
+	l.n_nodes = SBX_NODES_MAX + 1;
+	assert_int_equal(sbx_launch_check(&l, NULL), -E2BIG);
+}
+
 static void too_many_words(void **state)
 {
 	static char *many[SBX_ARGS_MAX + 2];
@@ -209,6 +281,7 @@ int main(void)
 		cmocka_unit_test(capabilities_are_the_reviewed_ones),
 		cmocka_unit_test(id_ranges),
 		cmocka_unit_test(launches_are_checked),
+		cmocka_unit_test(nodes_are_checked),
 		cmocka_unit_test(too_many_words),
 		cmocka_unit_test(joins_are_checked),
 	};

@@ -64,6 +64,14 @@ static struct sbx_launch some_launch(int fd)
 	return l;
 }
 
+static struct sbx_launch with_nodes(struct sbx_launch l)
+{
+	l.nodes[0] = (struct sbx_node){"dri/renderD128", 226, 128, 0660};
+	l.nodes[1] = (struct sbx_node){"kvm", 0xfff, 0xfffff, 0};
+	l.n_nodes = 2;
+	return l;
+}
+
 static struct sbx_join some_join(int fd)
 {
 	struct sbx_launch l = some_launch(fd);
@@ -105,7 +113,7 @@ static void launch_survives(void **state)
 {
 	_cleanup_close_ int fd = null_fd();
 	unsigned before = count_fds();
-	struct sbx_launch l = some_launch(fd), back;
+	struct sbx_launch l = with_nodes(some_launch(fd)), back;
 	struct msg *m = msg_new(TYPE, 0);
 	struct wire w;
 	void *mem = NULL;
@@ -141,6 +149,13 @@ static void launch_survives(void **state)
 	assert_true(back.cgroup >= 0 && back.upper >= 0 && back.seccomp == -1);
 	assert_true(back.n_layers == 2 && back.layers[0] >= 0 && back.layers[1] >= 0);
 	assert_true(back.rootfs_plain == -1);
+	assert_int_equal(back.n_nodes, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_string_equal(back.nodes[i].path, l.nodes[i].path);
+		assert_int_equal(back.nodes[i].major, l.nodes[i].major);
+		assert_int_equal(back.nodes[i].minor, l.nodes[i].minor);
+		assert_int_equal(back.nodes[i].mode, l.nodes[i].mode);
+	}
 	sbx_launch_close(&back);
 	free(mem);
 	assert_int_equal(count_fds(), before);
@@ -209,7 +224,7 @@ static int unpack(struct msg *m, bool launch)
 static struct msg *packed(int fd, bool launch)
 {
 	struct msg *m = msg_new(TYPE, 0);
-	struct sbx_launch l = some_launch(fd);
+	struct sbx_launch l = with_nodes(some_launch(fd));
 	struct sbx_join j = some_join(fd);
 
 	assert_int_equal(launch ? sbx_launch_pack(&l, m, NULL) : sbx_join_pack(&j, m, NULL), 0);
@@ -271,14 +286,49 @@ static void mutated_records(void **state)
 static void an_fd_is_taken_once(void **state)
 {
 	_cleanup_close_ int fd = null_fd();
-	struct msg *m = packed(fd, true);
+	struct sbx_launch l = some_launch(fd);
+	struct msg *m = msg_new(TYPE, 0);
 	const uint8_t one[4] = {1, 0, 0, 0}, two[4] = {2, 0, 0, 0};
-	size_t last = m->len - 8; /* the two layers come last */
+	size_t last;
 
 	(void)state;
+	assert_int_equal(sbx_launch_pack(&l, m, NULL), 0);
+	last = m->len - 8; /* the two layers come last */
 	assert_memory_equal(m->payload + last, two, 4);
 	memcpy(m->payload + last, one, 4); /* the upper's */
 	assert_int_equal(unpack(m, true), -EPROTO);
+	msg_free(m);
+}
+
+/* Without nodes a record has not changed; with some it ends with them. */
+static void nodes_are_a_tail(void **state)
+{
+	_cleanup_close_ int fd = null_fd();
+	struct sbx_launch l = some_launch(fd);
+	struct msg *m = msg_new(TYPE, 0);
+	const uint8_t two[4] = {2, 0, 0, 0};
+	size_t len;
+
+	(void)state;
+	assert_int_equal(sbx_launch_pack(&l, m, NULL), 0);
+	len = m->len;
+	msg_free(m);
+	m = packed(fd, true);
+	assert_true(m->len > len);
+	assert_memory_equal(m->payload + len, two, 4);
+	/* None, and more than there can be. */
+	m->payload[len] = 0;
+	assert_int_equal(unpack(m, true), -EPROTO);
+	m->payload[len] = SBX_NODES_MAX + 1;
+	assert_int_equal(unpack(m, true), -EPROTO);
+	m->payload[len] = 2;
+	assert_int_equal(unpack(m, true), 0);
+	/* "dri/renderD128" behind its length: out of /dev, and over what is there. */
+	assert_memory_equal(m->payload + len + 8, "dri/render", 10);
+	memcpy(m->payload + len + 8, "../render", 9);
+	assert_int_equal(unpack(m, true), -EINVAL);
+	memcpy(m->payload + len + 8, "pts/render", 10);
+	assert_int_equal(unpack(m, true), -EINVAL);
 	msg_free(m);
 }
 
@@ -312,7 +362,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(launch_survives),     cmocka_unit_test(join_survives),
 		cmocka_unit_test(truncated_records),   cmocka_unit_test(mutated_records),
-		cmocka_unit_test(an_fd_is_taken_once), cmocka_unit_test(too_much_is_refused),
+		cmocka_unit_test(an_fd_is_taken_once), cmocka_unit_test(nodes_are_a_tail),
+		cmocka_unit_test(too_much_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
