@@ -352,11 +352,21 @@ static void on_launched(void *userdata, struct keeper_reply *reply, const struct
 	inst_boot_failed(i, err);
 }
 
+int inst_open_run(const struct inst *i, struct err *err)
+{
+	_cleanup_close_ int fd = path_mkdirs_beneath(i->manager->run_fd, i->id, 0700, err);
+
+	/* mkdirs gives O_PATH; files are made through a real one. */
+	return fd < 0 ? fd
+		      : path_open_beneath(i->manager->run_fd, i->id,
+					  O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, err);
+}
+
 /* What survives vpsd beside the database: enough to know the process again. */
 static void write_state(const struct inst *i)
 {
 	_cleanup_sbuf_ struct sbuf text = SBUF_INIT;
-	_cleanup_close_ int dir = -1, real = -1;
+	_cleanup_close_ int dir = -1;
 	struct err err = ERR_INIT;
 
 	sbuf_addf(&text,
@@ -364,12 +374,9 @@ static void write_state(const struct inst *i)
 		  "\"ready\": %s}\n",
 		  (unsigned long long)i->boot, (int)i->pid, (unsigned long long)i->pid_start,
 		  i->manager->boot_id, i->p->has_said_ready ? "true" : "false");
-	dir = path_mkdirs_beneath(i->manager->run_fd, i->id, 0700, &err);
-	if (dir >= 0)
-		real = path_open_beneath(i->manager->run_fd, i->id,
-					 O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, &err);
-	if (real < 0 || !sbuf_ok(&text) ||
-	    file_replace_at(real, "state.json", text.data, text.len, 0600, &err) < 0)
+	dir = inst_open_run(i, &err);
+	if (dir < 0 || !sbuf_ok(&text) ||
+	    file_replace_at(dir, "state.json", text.data, text.len, 0600, &err) < 0)
 		log_warning("%s: cannot note its process: %s", i->full_name, err_text(&err));
 }
 

@@ -3,10 +3,14 @@
  * Devices of the plan: looked up on the host when a guest starts, then the same numbers go into its
  * device program and into its /dev. A running guest keeps what it was started with.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "base/json.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "config/valid.h"
@@ -15,6 +19,8 @@
 #define DEV "/dev"
 /* As tolerate_unsupported and lists name it. */
 #define DEVICES_ITEM "devices"
+#define NOTE "devices.json" /* in the instance's part of the run directory */
+#define NOTE_MAX 8192
 
 _Static_assert(SPEC_DEVICES_MAX <= SBX_NODES_MAX && SPEC_DEVICES_MAX <= CG_DEVICES_MAX,
 	       "what a plan can name has room everywhere");
@@ -82,15 +88,88 @@ int inst_devices_check(const struct inst_manager *m, const struct spec_plan *pla
 	return check(m, &d, err);
 }
 
-int inst_devices_take(struct inst *i, struct err *err)
+/* --- what a guest was started with --------------------------------------------------------- */
+
+static json_t *to_json(const struct inst_devices *d, uint64_t boot)
 {
-	find(&i->effective, &i->p->devices);
-	return check(i->manager, &i->p->devices, err);
+	json_t *list = json_array();
+
+	for (size_t n = 0; list && n < d->n; n++)
+		(void)json_array_append_new(
+			list, json_pack("{s:s, s:I, s:I}", "path", d->items[n].path, "major",
+					(json_int_t)d->items[n].device.major, "minor",
+					(json_int_t)d->items[n].device.minor));
+	return json_pack("{s:I, s:o, s:s}", "boot", (json_int_t)boot, "devices", list, "why",
+			 d->why);
 }
 
-void inst_devices_found(struct inst *i)
+static void from_json(const json_t *doc, struct inst_devices *ret)
 {
+	json_t *list = json_object_get(doc, "devices"), *one;
+	const char *why = json_string_value(json_object_get(doc, "why"));
+	size_t k;
+
+	json_array_foreach (list, k, one) {
+		const char *path = json_string_value(json_object_get(one, "path"));
+		struct inst_device *d = &ret->items[ret->n];
+
+		if (ret->n == SPEC_DEVICES_MAX)
+			break;
+		if (!path || str_copy(d->path, sizeof(d->path), path) < 0)
+			continue;
+		d->device.major = (uint32_t)json_integer_value(json_object_get(one, "major"));
+		d->device.minor = (uint32_t)json_integer_value(json_object_get(one, "minor"));
+		ret->n++;
+	}
+	if (why)
+		(void)str_copy(ret->why, sizeof(ret->why), why);
+}
+
+/* Before the launch: whoever finds the guest finds this. No file = none. */
+static int note(const struct inst *i, struct err *err)
+{
+	const struct inst_devices *d = &i->p->devices;
+	_cleanup_close_ int dir = inst_open_run(i, err);
+	_cleanup_json_ json_t *doc = NULL;
+	_cleanup_free_ char *text = NULL;
+
+	if (dir < 0)
+		return dir;
+	if (d->n == 0 && !*d->why)
+		return unlinkat(dir, NOTE, 0) == 0 || errno == ENOENT
+			       ? 0
+			       : err_sys(err, "cannot forget the devices of an earlier start");
+	doc = to_json(d, i->boot);
+	text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
+	if (!text)
+		return err_set(err, ENOMEM, "cannot note the devices: out of memory");
+	return file_replace_at(dir, NOTE, text, strlen(text), 0600, err);
+}
+
+int inst_devices_take(struct inst *i, struct err *err)
+{
+	int r;
+
 	find(&i->effective, &i->p->devices);
+	r = check(i->manager, &i->p->devices, err);
+	return r < 0 ? r : note(i, err);
+}
+
+void inst_devices_found(struct inst *i, uint64_t boot)
+{
+	_cleanup_close_ int dir = path_open_beneath(i->manager->run_fd, i->id,
+						    O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, NULL);
+	_cleanup_problems_ struct problems *problems = problems_new();
+	const struct json_where w = {.file = NOTE, .path = "", .problems = problems};
+	_cleanup_free_ char *text = NULL;
+	_cleanup_json_ json_t *doc = NULL;
+	size_t len;
+
+	i->p->devices = (struct inst_devices){.n = 0};
+	if (dir >= 0 && problems && file_read_at(dir, NOTE, NOTE_MAX, &text, &len, NULL) >= 0 &&
+	    json_text_load(text, len, NOTE_MAX, &w, &doc) >= 0 &&
+	    json_integer_value(json_object_get(doc, "boot")) == (json_int_t)boot)
+		from_json(doc, &i->p->devices);
 }
 
 void inst_devices_item(const struct inst *i, struct spec_items *ret)

@@ -334,6 +334,8 @@ int inst_fence_devices(struct inst *i, struct err *err);
 /* Adds the device program to what is unsupported, when it runs without. */
 void inst_fence_item(const struct inst *i, struct spec_items *ret);
 int inst_open_log(const struct inst *i, bool make, struct err *err);
+/* Its directory below the run directory, which is made. */
+int inst_open_run(const struct inst *i, struct err *err);
 /* Go on with a stop or a restart that was interrupted: the guest still runs. */
 void inst_restart_again(struct inst *i);
 bool inst_resume_down(struct inst *i);
@@ -436,10 +438,11 @@ bool inst_is_init(pid_t pid);
 /* -EOPNOTSUPP with the first one that the host does not have or no guest gets, unless the host
  * document tolerates that. */
 int inst_devices_check(const struct inst_manager *m, const struct spec_plan *plan, struct err *err);
-/* The same for a start, which then goes on with those that are there. */
+/* The same for a start, which then goes on with those that are there; they are noted in the run
+ * directory. */
 int inst_devices_take(struct inst *i, struct err *err);
-/* For a guest that was found running. */
-void inst_devices_found(struct inst *i);
+/* For a guest that was found running: what it was started with. */
+void inst_devices_found(struct inst *i, uint64_t boot);
 /* Adds "devices" to what is unsupported when one is missing. */
 void inst_devices_item(const struct inst *i, struct spec_items *ret);
 bool inst_devices_are_same(const struct spec_plan *a, const struct spec_plan *b);

@@ -18,11 +18,11 @@
 /* --- guests -------------------------------------------------------------------------- */
 
 /* The guest lives already, so what cannot be attached is said and shown. */
-static void take_fence(struct inst *i)
+static void take_fence(struct inst *i, uint64_t boot)
 {
 	struct err err = ERR_INIT;
 
-	inst_devices_found(i);
+	inst_devices_found(i, boot);
 	i->has_device_fence = cg_devices_is_attached(i->p->cg.fd, NULL) > 0;
 	if (i->has_device_fence)
 		return;
@@ -35,7 +35,7 @@ static void take_fence(struct inst *i)
 
 /* The cgroup of a guest that was found running: opened, and its limits said again, since the kernel
  * may have a change that vpsd did not live to write down. What holds is what the database has. */
-static void take_cgroup(struct inst *i)
+static void take_cgroup(struct inst *i, uint64_t boot)
 {
 	struct inst_manager *m = i->manager;
 	struct cg_limits limits;
@@ -55,7 +55,7 @@ static void take_cgroup(struct inst *i)
 		log_warning("%s: cannot renew its limits: %s", i->full_name, err_text(&err));
 	else
 		i->has_limits = true;
-	take_fence(i);
+	take_fence(i, boot);
 	inst_freeze_as_wanted(i);
 }
 
@@ -72,7 +72,7 @@ static void act_keep(struct inst *i, struct keeper_item *g)
 {
 	const struct recover_collect *c = i->manager->collect;
 
-	take_cgroup(i);
+	take_cgroup(i, g->guest.boot);
 	if (!inst_is_up(i))
 		i->p->has_said_ready = g->guest.ready || was_ready(c, i->id, g->guest.boot);
 	inst_is_running(i, g->guest.boot, (pid_t)g->guest.pid, g->guest.start, take_fd(&g->pidfd),
@@ -107,7 +107,7 @@ static void act_adopt(struct inst *i, struct recover_found_state *s)
 				 .start = s->process.start,
 				 .log_max = m->host->console_log};
 
-	take_cgroup(i);
+	take_cgroup(i, s->boot);
 	if (!inst_is_up(i))
 		i->p->has_said_ready = s->ready;
 	inst_is_running(i, s->boot, s->process.pid, s->process.start, take_fd(&s->process.fd), -1);

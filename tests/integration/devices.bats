@@ -223,6 +223,8 @@ put_node() {
 	contains "$(vps info t/b)" "$DEV/gone: the host has no such device"
 	# It is back: at the next start.
 	node gone 660 c 1 5
+	kill_vpsd KILL
+	start_vpsd
 	equal "$(missing t/b)" "$DEV/gone: the host has no such device"
 	again t/b
 	equal "$(missing t/b)" ""

@@ -184,6 +184,10 @@ static void test_tolerated(void **state)
 	assert_non_null(strstr(devices_item(i), "/dev/none"));
 	rig->devices[2] = "none";
 	assert_non_null(devices_item(i)); /* it runs without */
+	vpsd_down();
+	vpsd_up();
+	i = find("a");
+	assert_non_null(strstr(devices_item(i), "/dev/none"));
 	restart(i);
 	launched_with("none 226:130 660, kvm 226:129 660");
 	assert_null(devices_item(i));
@@ -204,6 +208,17 @@ static void test_found(void **state)
 	vpsd_up();
 	assert_true(find("a")->has_device_fence);
 	assert_int_equal(rig->fence.n, 0);
+	vpsd_down();
+	rig->cgroups[0].is_fenced = false;
+	vpsd_up();
+	assert_true(rig->cgroups[0].is_fenced);
+	assert_int_equal(rig->fence.n, 1);
+	assert_int_equal(rig->fence.more[0].minor, 129);
+	assert_null(devices_item(find("a")));
+	/* What it was started with: not what the plan and the host say since. */
+	set(find("a"), "devices", "[\"/dev/" RENDER "\"]");
+	rig->devices[1] = NULL;
+	rig->devices[3] = "kvm";
 	vpsd_down();
 	rig->cgroups[0].is_fenced = false;
 	vpsd_up();
