@@ -198,9 +198,18 @@ static void test_tolerated(void **state)
  * back with the same devices. */
 static void test_found(void **state)
 {
+	static const char *const notes[] = {
+		"{\"boot\": 1, \"devices\": [{\"path\": \"kvm\", \"major\": 1, \"minor\": 1}]}",
+		"{\"boot\": 2, \"devices\": [{\"major\": 1, \"minor\": 1}, 7, null]}",
+		"{\"boot\": 2, \"devices\": \"kvm\", \"why\": 5}",
+		"{\"boot\": 2, \"devi",
+		"",
+	};
 	struct inst *i = create("a");
+	char id[ID_TEXT], name[64];
 
 	(void)state;
+	(void)str_copy(id, sizeof(id), i->id);
 	set(i, "devices", "[\"/dev/kvm\"]");
 	restart(i);
 	rig->fence = (struct cg_device_set){.n = 0};
@@ -226,6 +235,16 @@ static void test_found(void **state)
 	assert_int_equal(rig->fence.n, 1);
 	assert_int_equal(rig->fence.more[0].minor, 129);
 	assert_null(devices_item(find("a")));
+	/* What an earlier boot had, or nobody can read, is nothing. */
+	for (size_t n = 0; n < sizeof(notes) / sizeof(notes[0]); n++) {
+		vpsd_down();
+		(void)str_fmt(name, sizeof(name), "run/%s/devices.json", id);
+		rig_put(name, notes[n], 0600);
+		rig->cgroups[0].is_fenced = false;
+		vpsd_up();
+		assert_true(rig->cgroups[0].is_fenced);
+		assert_int_equal(rig->fence.n, 0);
+	}
 	is_sound();
 }
 
