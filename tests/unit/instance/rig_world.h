@@ -35,6 +35,7 @@
 #include "runtime/instance/manager.h"
 #include "runtime/instance/store.h"
 #include "runtime/keeper/proto.h"
+#include "runtime/sandbox/mounts.h"
 
 #define GUESTS_MAX 16
 #define DIGEST "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
@@ -62,6 +63,12 @@ struct rig_cgroup {
 	struct cg_limits limits; /* as they were written last */
 };
 
+/* What the keeper holds for the next vpsd. */
+struct rig_held {
+	char key[64];
+	int fd;
+};
+
 struct rig {
 	char dir[64], path[256];
 	sd_event *event;
@@ -82,6 +89,10 @@ struct rig {
 	int last_signal;
 	bool holds_launches; /* launches are done, and not answered */
 	bool refuses_adoption;
+	struct rig_held held[GUESTS_MAX];
+	size_t n_held;
+	unsigned n_views; /* directories that stand for mounts */
+	bool has_no_views;
 	/* A guest that ends while it is being listed, behind its own item. */
 	bool ends_while_listed;
 
