@@ -445,6 +445,7 @@ static void boot_cleaned(struct inst *i)
 
 	i->has_limits = false;
 	inst_views_close(i);
+	inst_views_drop(i->manager, i->id);
 	/* This boot is over, whoever asks. */
 	i->p->exit_boot = i->boot;
 	i->p->after_up = NULL;

@@ -361,6 +361,9 @@ void inst_views_found(struct inst *i);
 void inst_views_refresh(struct inst_manager *m);
 /* The guest is gone. */
 void inst_views_close(struct inst *i);
+/* And that is recorded, or its launch has failed: the keeper need not hold them. Those of a guest
+ * that lives by now are kept. */
+void inst_views_drop(struct inst_manager *m, const char *id);
 /* Adds what is shown and not right to what is unsupported. */
 void inst_views_item(const struct inst *i, struct spec_items *ret);
 

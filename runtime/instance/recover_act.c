@@ -343,6 +343,7 @@ void recover_act(struct inst_manager *m, const struct recover_action *a)
 		act_lost(i);
 		return;
 	case RECOVER_FORGET:
+		inst_views_drop(m, a->id);
 		(void)keeper_client_forget(m->keeper.client, a->id, c->guests[a->index].guest.boot,
 					   (struct keeper_call){0}, NULL);
 		return;

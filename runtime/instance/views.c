@@ -188,9 +188,11 @@ static void hold(struct inst *i)
 
 void inst_views_make(struct inst *i)
 {
+	/* Without a size, as vpsd alone writes there: so it is empty for df(1), which leaves out
+	 * what is, and no counters of free blocks are kept. */
 	static const struct sbx_mount_option options[] = {
 		{"source", "none"}, {"mode", "0555"},	{"uid", "0"}, {"gid", "0"},
-		{"size", "16m"},    {"nr_inodes", "8"}, {NULL, NULL},
+		{"size", "0"},	    {"nr_inodes", "0"}, {NULL, NULL},
 	};
 	struct err err = ERR_INIT;
 
@@ -260,14 +262,18 @@ void inst_views_found(struct inst *i)
 
 void inst_views_close(struct inst *i)
 {
-	struct inst_manager *m = i->manager;
-	char key[KEY_TEXT];
-
 	cleanup_close(&i->p->views);
 	i->p->views_why[0] = '\0';
-	if (!m->keeper.is_speaking)
+}
+
+void inst_views_drop(struct inst_manager *m, const char *id)
+{
+	const struct inst *i = inst_find_by_id(m, id);
+	char key[KEY_TEXT];
+
+	if (!m->keeper.is_speaking || (i && (inst_is_up(i) || i->p->views >= 0)))
 		return;
-	key_of(i->id, key);
+	key_of(id, key);
 	(void)keeper_client_unhold(m->keeper.client, key, (struct keeper_call){0}, NULL);
 	keeper_link_poke(m);
 }
