@@ -67,11 +67,11 @@ struct inst_private {
 
 	struct inst_wait *waits;
 	struct inst_session *sessions;
-	cpu_set_t cpus;		 /* as its cgroup was told; none = those of all */
-	bool has_own_cpus;	 /* nobody else runs on them */
-	int views;		 /* mount with the files that it is shown; -1 = none, or not known */
-	cpu_set_t views_cpus;	 /* as they say; none = to be written */
-	char views_why[160];	 /* why what it is shown is not right; "" = it is */
+	cpu_set_t cpus;	      /* as its cgroup was told; none = those of all */
+	bool has_own_cpus;    /* nobody else runs on them */
+	int views;	      /* mount with the files that it is shown; -1 = none, or not known */
+	cpu_set_t views_cpus; /* as they say; none = to be written */
+	char views_why[160];  /* why what it is shown is not right; "" = it is */
 	char hostname_done[256]; /* the name that stands in its files */
 
 	/* One timer: time limit of a stop, a retry, waiting for a cgroup to be empty. */

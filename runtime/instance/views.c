@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/path.h"
 #include "base/str.h"
 #include "cgroups/cpuset.h"
 #include "runtime/instance/cpuinfo.h"
@@ -96,11 +97,11 @@ static int make_cpuinfo(struct inst_manager *m, const cpu_set_t *cpus, struct sb
 static int write_file(int dir, const char *name, const struct sbuf *text, struct err *err)
 {
 	_cleanup_close_ int fd =
-		openat(dir, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+		path_open_beneath(dir, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644, err);
 	size_t done = 0;
 
 	if (fd < 0)
-		return err_sys(err, "cannot open the guest's '%s'", name);
+		return err_ctx(err, "the guest's '%s'", name);
 	while (done < text->len) {
 		ssize_t n = pwrite(fd, text->data + done, text->len - done, (off_t)done);
 
@@ -199,8 +200,8 @@ void inst_views_make(struct inst *i)
 	cleanup_close(&i->p->views);
 	CPU_ZERO(&i->p->views_cpus);
 	i->p->views_why[0] = '\0';
-	i->p->views = sbx_mount_new(
-		"tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, &err);
+	i->p->views = sbx_mount_new("tmpfs", options,
+				    MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, &err);
 	if (i->p->views < 0) {
 		i->p->views = -1;
 		note(i, &err);

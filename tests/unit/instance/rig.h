@@ -435,8 +435,7 @@ static inline bool has_loose_ends(void)
 			return true;
 	}
 	for (size_t i = 0; i < rig->n_held; i++) {
-		const struct inst *x =
-			inst_find_by_id(rig->m, rig->held[i].key + strlen("views-"));
+		const struct inst *x = inst_find_by_id(rig->m, rig->held[i].key + strlen("views-"));
 
 		if (!x || !inst_is_up(x))
 			return true;

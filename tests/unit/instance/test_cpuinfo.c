@@ -54,7 +54,8 @@ static void test_no_empty_lines(void **state)
 	makes("processor: 0\na: 0\nprocessor: 1\na: 1", "0", "processor: 0\na: 0\n");
 }
 
-/* What belongs to no CPU stays: arm's tail, powerpc's, mips' head; a key that only looks like it. */
+/* What belongs to no CPU stays: arm's tail, powerpc's, mips' head; a key that only looks like it.
+ */
 static void test_rest(void **state)
 {
 	(void)state;
