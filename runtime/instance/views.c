@@ -39,17 +39,17 @@ static void first_of(const cpu_set_t *from, unsigned n, cpu_set_t *ret)
 		}
 }
 
-/* Its CPUs; where it may run on all, as many of them as its plan has cores. */
+/* As many of those it may run on as its plan has cores: all of them, where they were chosen for it.
+ * Those that it has to itself are its own until its next start, whatever its plan is by now. */
 static void shown_to(const struct inst *i, cpu_set_t *ret)
 {
-	const struct inst_manager *m = i->manager;
-	bool has_cpus = CPU_COUNT(&i->p->cpus) > 0;
+	const cpu_set_t *from =
+		CPU_COUNT(&i->p->cpus) > 0 ? &i->p->cpus : &i->manager->machine.cpus;
 
-	if (has_cpus && (i->p->has_own_cpus || m->host->cpu_placement != SPEC_PLACEMENT_FLOAT))
-		*ret = i->p->cpus;
+	if (i->p->has_own_cpus)
+		*ret = *from;
 	else
-		first_of(has_cpus ? &i->p->cpus : &m->machine.cpus,
-			 placement_width(i->effective.cpu.cores), ret);
+		first_of(from, placement_width(i->effective.cpu.cores), ret);
 }
 
 /* --- the files ------------------------------------------------------------------------------- */

@@ -92,6 +92,16 @@ static void test_s390(void **state)
 
 	(void)state;
 	makes(s390, "0-2", s390);
+	makes(s390, "0",
+	      "vendor_id       : IBM/S390\n"
+	      "# processors    : 1\n"
+	      "bogomips per cpu: 3241.00\n"
+	      "cache0          : level=1 type=Data\n"
+	      "processor 0: version = FF,  identification = 02\n"
+	      "\n"
+	      "cpu number      : 0\n"
+	      "cpu MHz dynamic : 5208\n"
+	      "\n");
 	makes(s390, "1-2",
 	      "vendor_id       : IBM/S390\n"
 	      "# processors    : 2\n"

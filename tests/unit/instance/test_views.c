@@ -112,6 +112,32 @@ static void test_float(void **state)
 	is_sound();
 }
 
+/* Its own are its own until its next start, whatever its plan says by now. */
+static void test_own(void **state)
+{
+	struct err err = ERR_INIT;
+	struct inst *own;
+	struct op *op;
+
+	(void)state;
+	apply_text(SPEC_KIND_PLAN,
+		   "{\"plan\": \"own\", \"version\": 1, \"cpu\": {\"cores\": 2, "
+		   "\"dedicated\": true}, \"memory\": {\"limit\": \"64MiB\"}, \"pids\": 64, "
+		   "\"disk\": {\"size\": null, \"inodes\": null}, \"network\": "
+		   "{\"connections\": null}}");
+	op = create_of_plan("own", "own", true, &err);
+	assert_non_null(op);
+	assert_int_equal(ended(op).status, OP_DONE);
+	own = find("own");
+	assert_string_equal(shown(own, "online"), "2-3\n");
+	assert_int_equal(ended(change_begin(own, "plan", json_string("tiny"))).status, OP_DONE);
+	assert_string_equal(shown(own, "online"), "2-3\n");
+	assert_int_equal(ended(stop_begin(own, true)).status, OP_DONE);
+	assert_int_equal(ended(start_begin(own)).status, OP_DONE);
+	assert_string_equal(shown(own, "online"), "0\n");
+	is_sound();
+}
+
 /* The files are the same, and their content is made right. */
 static void test_next_vpsd(void **state)
 {
@@ -198,8 +224,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_spread),	     T(test_float),  T(test_next_vpsd),
-		T(test_next_keeper), T(test_cannot),
+		T(test_spread),	   T(test_float),	T(test_own),
+		T(test_next_vpsd), T(test_next_keeper), T(test_cannot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
