@@ -221,6 +221,7 @@ static int send_launch(struct inst *i, int image, int upper, int log_dir, struct
 	l.layers[0] = image;
 	l.n_layers = 1;
 	l.seccomp = m->seccomp;
+	l.views = i->p->views;
 	r = keeper_client_launch(m->keeper.client, &launch,
 				 (struct keeper_call){.done = on_launched, .userdata = i}, err);
 	keeper_link_poke(m);
@@ -244,6 +245,7 @@ static int launch(struct inst *i, struct err *err)
 	r = open_layers(i, &image, &upper, err);
 	if (r < 0)
 		return r;
+	inst_views_make(i);
 	log_dir = inst_open_log(i, true, err);
 	if (log_dir < 0)
 		return log_dir;
@@ -436,6 +438,8 @@ static void boot_cleaned(struct inst *i)
 	void (*after_up)(struct inst * inst, const struct err *err) = i->p->after_up;
 
 	i->has_limits = false;
+	inst_views_close(i);
+	inst_views_drop(i->manager, i->id);
 	/* This boot is over, whoever asks. */
 	i->p->exit_boot = i->boot;
 	i->p->after_up = NULL;

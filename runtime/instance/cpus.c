@@ -207,7 +207,7 @@ int inst_cpus_take(struct inst *i, struct err *err)
 	return 0;
 }
 
-void inst_cpus_respread(struct inst_manager *m)
+static void respread(struct inst_manager *m)
 {
 	struct err err = ERR_INIT;
 	cpu_set_t pool, used;
@@ -221,4 +221,10 @@ void inst_cpus_respread(struct inst_manager *m)
 		log_warning("cannot spread instances over CPUs: %s", err_text(&err));
 	else
 		spread(m, &pool);
+}
+
+void inst_cpus_respread(struct inst_manager *m)
+{
+	respread(m);
+	inst_views_refresh(m);
 }

@@ -181,6 +181,8 @@ static void forget(struct inst_manager *m, const char *id, uint64_t boot)
 
 	if (!m->keeper.is_speaking)
 		return;
+	/* First: as long as the keeper knows the guest, the next vpsd will tell it again. */
+	inst_views_drop(m, id);
 	if (keeper_client_forget(m->keeper.client, id, boot, (struct keeper_call){0}, &err) < 0)
 		log_warning("cannot tell the keeper to forget a guest: %s", err_text(&err));
 	keeper_link_poke(m);
@@ -211,6 +213,7 @@ void inst_close_guest(struct inst *i)
 	i->has_device_fence = false;
 	i->p->is_frozen = false;
 	inst_sessions_done(i);
+	inst_views_close(i);
 	(void)path_remove_tree(i->manager->run_fd, i->id, NULL);
 }
 

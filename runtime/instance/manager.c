@@ -256,7 +256,9 @@ static int copy_paths(struct inst_manager *m, const struct inst_config *c, struc
 		strdup(c->seccomp_profile ? c->seccomp_profile
 					  : VPS_PREFIX "/share/vpsd/defaults/seccomp/default.json");
 	m->cpu_dir = strdup(c->cpu_dir ? c->cpu_dir : "/sys/devices/system/cpu");
-	if (!m->keeper_path || !m->keeper_socket || !m->seccomp_path || !m->cpu_dir)
+	m->cpuinfo_path = strdup(c->cpuinfo_path ? c->cpuinfo_path : "/proc/cpuinfo");
+	if (!m->keeper_path || !m->keeper_socket || !m->seccomp_path || !m->cpu_dir ||
+	    !m->cpuinfo_path)
 		return err_set(err, ENOMEM, "cannot start the manager: out of memory");
 	return 0;
 }
@@ -415,6 +417,8 @@ void inst_manager_free(struct inst_manager *m)
 	free(m->keeper_socket);
 	free(m->seccomp_path);
 	free(m->cpu_dir);
+	free(m->cpuinfo_path);
+	free(m->cpuinfo);
 	sd_event_unref(m->event);
 	free(m);
 }

@@ -36,6 +36,7 @@ struct inst_config {
 	const char *seccomp_profile;  /* file; NULL = the shipped default */
 	const char *cgroup_root;      /* NULL = "vpsd" at the top of the mount */
 	const char *cpu_dir;	      /* what the machine has; NULL = "/sys/devices/system/cpu" */
+	const char *cpuinfo_path;     /* what it says of them; NULL = "/proc/cpuinfo" */
 };
 
 /* Loads everything from the database, opens pool, cgroup root and run directory. Then the caller

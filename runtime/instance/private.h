@@ -81,8 +81,11 @@ struct inst_private {
 
 	struct inst_wait *waits;
 	struct inst_session *sessions;
-	cpu_set_t cpus;		 /* as its cgroup was told; none = those of all */
-	bool has_own_cpus;	 /* nobody else runs on them */
+	cpu_set_t cpus;	      /* as its cgroup was told; none = those of all */
+	bool has_own_cpus;    /* nobody else runs on them */
+	int views;	      /* mount with the files that it is shown; -1 = none, or not known */
+	cpu_set_t views_cpus; /* as they say; none = to be written */
+	char views_why[160];  /* why what it is shown is not right; "" = it is */
 	char hostname_done[256]; /* the name that stands in its files */
 
 	/* One timer: time limit of a stop, a retry, waiting for a cgroup to be empty. */
@@ -155,7 +158,8 @@ struct inst_manager {
 	sd_event *event;
 	const struct spec_host *host;
 	struct store *store;
-	char *keeper_path, *keeper_socket, *seccomp_path, *cpu_dir;
+	char *keeper_path, *keeper_socket, *seccomp_path, *cpu_dir, *cpuinfo_path;
+	char *cpuinfo; /* what the machine said of its CPUs; NULL = not asked yet */
 	struct cg_root cg;
 	struct img_store *images;
 	struct job_pool *jobs;
@@ -362,6 +366,24 @@ bool inst_cpus_wait(const struct inst *i, const struct spec_plan *plan);
 /* Chooses CPUs for all that have a cgroup, and moves those for whom that is another choice: when
  * one comes, goes or changes. What the kernel refuses is logged; that guest stays where it was. */
 void inst_cpus_respread(struct inst_manager *m);
+
+/* --- views.c: files that a guest is shown instead of the kernel's --------------------------- */
+
+/* Before a launch, when its CPUs are known: makes i->p->views and has the keeper hold it. A guest
+ * for whom that fails sees the kernel's files, which inst_views_item() says. */
+void inst_views_make(struct inst *i);
+/* A guest that was found running: asks the keeper for what an earlier vpsd has made, or has it hold
+ * what there is. */
+void inst_views_found(struct inst *i);
+/* Writes the files of all for whom something has changed. */
+void inst_views_refresh(struct inst_manager *m);
+/* The guest is gone. */
+void inst_views_close(struct inst *i);
+/* And that is recorded, or its launch has failed: the keeper need not hold them. Those of a guest
+ * that lives by now are kept. */
+void inst_views_drop(struct inst_manager *m, const char *id);
+/* Adds what is shown and not right to what is unsupported. */
+void inst_views_item(const struct inst *i, struct spec_items *ret);
 
 /* --- others -------------------------------------------------------------------------------- */
 

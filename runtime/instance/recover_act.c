@@ -77,6 +77,7 @@ static void act_keep(struct inst *i, struct keeper_item *g)
 		i->p->has_said_ready = g->guest.ready || was_ready(c, i->id, g->guest.boot);
 	inst_is_running(i, g->guest.boot, (pid_t)g->guest.pid, g->guest.start, take_fd(&g->pidfd),
 			take_fd(&g->console));
+	inst_views_found(i);
 	if (g->guest.ready)
 		inst_said_ready(i);
 }
@@ -111,6 +112,7 @@ static void act_adopt(struct inst *i, struct recover_found_state *s)
 	if (!inst_is_up(i))
 		i->p->has_said_ready = s->ready;
 	inst_is_running(i, s->boot, s->process.pid, s->process.start, take_fd(&s->process.fd), -1);
+	inst_views_found(i);
 	log_info("%s: adopted, pid %d", i->full_name, (int)i->pid);
 	log_dir = inst_open_log(i, true, &err);
 	a.log_dir = log_dir;
@@ -342,6 +344,7 @@ void recover_act(struct inst_manager *m, const struct recover_action *a)
 		act_lost(i);
 		return;
 	case RECOVER_FORGET:
+		inst_views_drop(m, a->id);
 		(void)keeper_client_forget(m->keeper.client, a->id, c->guests[a->index].guest.boot,
 					   (struct keeper_call){0}, NULL);
 		return;

@@ -80,7 +80,7 @@ struct inst *inst_new(struct inst_manager *m)
 		return NULL;
 	}
 	i->manager = m;
-	i->pidfd = i->console = -1;
+	i->pidfd = i->console = i->p->views = -1;
 	i->p->cg = CG_INSTANCE_INIT;
 	i->p->reader = CG_STATS_READER_INIT;
 	return i;
@@ -98,6 +98,7 @@ void inst_free(struct inst *i)
 	inst_change_free(i->p->change);
 	cleanup_close(&i->pidfd);
 	cleanup_close(&i->console);
+	cleanup_close(&i->p->views);
 	cg_instance_done(&i->p->cg);
 	cg_stats_reader_done(&i->p->reader);
 	spec_instance_done(&i->spec);
@@ -394,4 +395,5 @@ void inst_unsupported(const struct inst *i, struct spec_items *ret)
 			 i->manager->support, ret);
 	inst_devices_item(i, ret);
 	inst_fence_item(i, ret);
+	inst_views_item(i, ret);
 }

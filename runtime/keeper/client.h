@@ -147,8 +147,8 @@ int keeper_client_signal(struct keeper_client *c, const char *id, uint64_t boot,
 int keeper_client_forget(struct keeper_client *c, const char *id, uint64_t boot,
 			 struct keeper_call call, struct err *err);
 
-#define KEEPER_KEY_MAX 63u /* length of a key */
-#define KEEPER_HELD_MAX 256u
+#define KEEPER_KEY_MAX 63u     /* length of a key */
+#define KEEPER_HELD_MAX 65536u /* one of each guest, and room */
 
 /* Keeps a duplicate of fd alive under a key; the same key replaces. ENOSPC: KEEPER_HELD_MAX. */
 int keeper_client_hold(struct keeper_client *c, const char *key, int fd, struct keeper_call call,

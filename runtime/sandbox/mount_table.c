@@ -44,6 +44,11 @@
 		SBX_STAGE_GUEST, SBX_MOUNT_READ_ONLY, SBX_PLACE_##in, path, NULL, NULL, MASK,      \
 			SBX_PLACE_NONE, 0                                                          \
 	}
+#define VIEW(in, path)                                                                             \
+	{                                                                                          \
+		SBX_STAGE_GUEST, SBX_MOUNT_VIEW, SBX_PLACE_##in, path, NULL, NULL, MASK,           \
+			SBX_PLACE_NONE, 0                                                          \
+	}
 
 /*
  * All superblocks of the host's stage belong to the host: a guest cannot remount them larger. All
@@ -109,6 +114,10 @@ const struct sbx_mount_row sbx_mount_rows[] = {
 	MASK_DIR(SYS, "fs/bpf"),		   /* pinned programs */
 	MASK_DIR(SYS, "module"),		   /* modules and their parameters */
 	MASK_DIR(SYS, "devices/virtual/powercap"), /* RAPL counters; CVE-2020-8694 */
+
+	/* The guest's CPUs, not the machine's; locked as the masks are. */
+	VIEW(PROC, "cpuinfo"),
+	VIEW(SYS, "devices/system/cpu/online"),
 };
 const unsigned sbx_mount_rows_count = sizeof(sbx_mount_rows) / sizeof(sbx_mount_rows[0]);
 
@@ -187,6 +196,20 @@ static int make_masks(struct err *err)
 	return r < 0 ? r : sbx_mount_attach(mnt, AT_FDCWD, SBX_AT_MASKS, err);
 }
 
+/* The files of the views, where they can be cloned from. Its mount stays writable: whoever launches
+ * writes through it. It goes with the old root, before there is a guest. */
+static int attach_views(const struct sbx_tree *t, struct err *err)
+{
+	int r;
+
+	if (t->launch->views < 0)
+		return 0;
+	r = sbx_mount_set(t->launch->views, NO_SUID_DEV_EXEC, -1, err);
+	if (r >= 0)
+		r = sbx_mount_attach(t->launch->views, AT_FDCWD, SBX_AT_VIEWS, err);
+	return r < 0 ? err_ctx(err, "views") : 0;
+}
+
 static int make_fs(const struct sbx_tree *t, const struct sbx_mount_row *row, struct err *err)
 {
 	struct sbx_mount_option options[SBX_MOUNT_OPTIONS_MAX];
@@ -203,11 +226,31 @@ static int make_console(struct sbx_tree *t, struct err *err)
 	return r < 0 ? r : sbx_mount_clone(t->console_slave, "", err);
 }
 
+static int make_read_only(int dirfd, const char *path, uint64_t attrs, struct err *err)
+{
+	_cleanup_close_ int mnt = sbx_mount_clone(dirfd, path, err);
+	int r;
+
+	if (mnt < 0)
+		return mnt;
+	r = sbx_mount_set(mnt, attrs, -1, err);
+	return r < 0 ? r : take_fd(&mnt);
+}
+
+static int make_view(const struct sbx_mount_row *row, struct err *err)
+{
+	const char *slash = strrchr(row->path, '/');
+	char path[64];
+	int r = str_fmt(path, sizeof(path), SBX_AT_VIEWS "/%s", slash ? slash + 1 : row->path);
+
+	if (r < 0)
+		return err_set(err, -r, "malformed mount row");
+	return make_read_only(AT_FDCWD, path, row->attrs, err);
+}
+
 /* The detached mount of a row. */
 static int make_mount(struct sbx_tree *t, const struct sbx_mount_row *row, struct err *err)
 {
-	int mnt, r;
-
 	switch (row->kind) {
 	case SBX_MOUNT_FS:
 		return make_fs(t, row, err);
@@ -218,13 +261,9 @@ static int make_mount(struct sbx_tree *t, const struct sbx_mount_row *row, struc
 	case SBX_MOUNT_MASK_DIR:
 		return sbx_mount_clone(AT_FDCWD, SBX_AT_MASKS "/empty", err);
 	case SBX_MOUNT_READ_ONLY:
-		mnt = sbx_mount_clone(t->place[row->in], row->path, err);
-		if (mnt < 0)
-			return mnt;
-		r = sbx_mount_set(mnt, row->attrs, -1, err);
-		if (r < 0)
-			cleanup_close(&mnt);
-		return r < 0 ? r : mnt;
+		return make_read_only(t->place[row->in], row->path, row->attrs, err);
+	case SBX_MOUNT_VIEW:
+		return make_view(row, err);
 	case SBX_MOUNT_KIND_MAX:
 	default:
 		return err_set(err, EINVAL, "malformed mount row");
@@ -257,10 +296,13 @@ int sbx_mount_table_apply(struct sbx_tree *t, enum sbx_mount_stage stage, struct
 {
 	int r = stage == SBX_STAGE_GUEST ? make_masks(err) : 0;
 
+	if (r >= 0 && stage == SBX_STAGE_GUEST)
+		r = attach_views(t, err);
 	for (unsigned i = 0; r >= 0 && i < sbx_mount_rows_count; i++) {
 		const struct sbx_mount_row *row = &sbx_mount_rows[i];
 		bool optional = row->kind == SBX_MOUNT_MASK_FILE ||
-				row->kind == SBX_MOUNT_MASK_DIR || row->kind == SBX_MOUNT_READ_ONLY;
+				row->kind == SBX_MOUNT_MASK_DIR ||
+				row->kind == SBX_MOUNT_READ_ONLY || row->kind == SBX_MOUNT_VIEW;
 
 		if (row->stage != stage || (row->features & ~t->launch->features))
 			continue;

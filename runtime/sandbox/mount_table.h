@@ -30,6 +30,8 @@ enum sbx_mount_kind {
 	SBX_MOUNT_MASK_FILE, /* an empty file; a missing target is no error */
 	SBX_MOUNT_MASK_DIR,  /* an empty directory; likewise */
 	SBX_MOUNT_READ_ONLY, /* what is there, read-only; likewise */
+	SBX_MOUNT_VIEW,	     /* the file of the same name of the launch's views, read-only; a
+				missing one, or a missing target, is no error */
 	SBX_MOUNT_KIND_MAX,
 };
 

@@ -178,6 +178,7 @@ int sbx_launch_pack(const struct sbx_launch *l, struct msg *m, struct err *err)
 	put_fd(m, l->upper, &fds);
 	put_fd(m, l->seccomp, &fds);
 	put_fd(m, l->rootfs_plain, &fds);
+	put_fd(m, l->views, &fds);
 	wire_put_u32(m, l->n_layers);
 	for (unsigned i = 0; i < l->n_layers; i++)
 		put_fd(m, l->layers[i], &fds);
@@ -202,6 +203,7 @@ static void get_launch(struct wire *w, struct msg *m, struct sbx_launch *l, stru
 	l->upper = get_fd(w, m);
 	l->seccomp = get_fd(w, m);
 	l->rootfs_plain = get_fd(w, m);
+	l->views = get_fd(w, m);
 	l->n_layers = wire_get_u32(w);
 	if (l->n_layers > SBX_LAYERS_MAX)
 		w->bad = true;
@@ -243,6 +245,7 @@ void sbx_launch_close(struct sbx_launch *l)
 	cleanup_close(&l->upper);
 	cleanup_close(&l->seccomp);
 	cleanup_close(&l->rootfs_plain);
+	cleanup_close(&l->views);
 	for (unsigned i = 0; i < SBX_LAYERS_MAX; i++)
 		cleanup_close(&l->layers[i]);
 }

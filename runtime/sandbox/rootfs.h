@@ -9,6 +9,7 @@
 #define SBX_AT_ROOT "/r"  /* the root to be */
 #define SBX_AT_UPPER "/u" /* upper and work directory of the overlay */
 #define SBX_AT_MASKS "/m" /* what masked paths show */
+#define SBX_AT_VIEWS "/v" /* files that are shown instead of the kernel's */
 #define SBX_AT_LAYER "/l%u"
 
 /* Mounts the root described by a launch at SBX_AT_ROOT in the caller's mount namespace, ids mapped

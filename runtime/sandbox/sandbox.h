@@ -58,6 +58,8 @@ struct sbx_launch {
 			       directories "upper" and "work" */
 	int layers[SBX_LAYERS_MAX]; /* detached mounts of image trees, topmost first */
 	unsigned n_layers;
+	int views;   /* -1; or a detached mount of a tmpfs whose files are shown instead of the
+			kernel's: see SBX_MOUNT_VIEW. It is kept writable, for who launches. */
 	int seccomp; /* memfd holding struct sock_filter[]; -1 = none (tests only) */
 	struct rlimit rlimits[RLIM_NLIMITS]; /* all are set, none is inherited */
 	int rootfs_plain; /* -1; or a detached mount used as root as it is, without overlay */

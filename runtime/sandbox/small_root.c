@@ -16,7 +16,8 @@
 /* Mount points of a launch (names below "/"). */
 static int make_directories(int root, struct err *err)
 {
-	static const char *const names[] = {"/proc", SBX_AT_ROOT, SBX_AT_UPPER, SBX_AT_MASKS};
+	static const char *const names[] = {"/proc", SBX_AT_ROOT, SBX_AT_UPPER, SBX_AT_MASKS,
+					    SBX_AT_VIEWS};
 	char layer[16];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -55,12 +55,13 @@ struct helper {
 static int prepare(struct helper *h, struct err *err)
 {
 	const struct sbx_launch *l = h->launch;
-	int keep[SBX_LAYERS_MAX + 5] = {h->sock, l->cgroup, l->upper, l->seccomp, l->rootfs_plain};
+	int keep[SBX_LAYERS_MAX + 6] = {h->sock,    l->cgroup,	     l->upper,
+					l->seccomp, l->rootfs_plain, l->views};
 	int r;
 
-	memcpy(keep + 5, l->layers, l->n_layers * sizeof(keep[0]));
+	memcpy(keep + 6, l->layers, l->n_layers * sizeof(keep[0]));
 	/* The caller holds fds of all guests. */
-	r = sbx_close_others(keep, 5 + l->n_layers, err);
+	r = sbx_close_others(keep, 6 + l->n_layers, err);
 	if (r < 0)
 		return r;
 	(void)umask(0); /* modes are as the tables say */

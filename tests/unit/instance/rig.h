@@ -211,18 +211,20 @@ static inline void vpsd_start(void)
 {
 	_cleanup_free_ char *note = NULL;
 	struct err err = ERR_INIT;
-	char job[128], socket_path[128], cpu_dir[128];
+	char job[128], socket_path[128], cpu_dir[128], cpuinfo[128];
 	const struct inst_config c = {.event = rig->event,
 				      .host = &rig->host,
 				      .keeper_path = "/bin/false",
 				      .keeper_socket = socket_path,
 				      .job_path = job,
-				      .cpu_dir = cpu_dir};
+				      .cpu_dir = cpu_dir,
+				      .cpuinfo_path = cpuinfo};
 	struct inst_config config = c;
 
 	(void)str_copy(job, sizeof(job), rig_path("vps-job"));
 	(void)str_copy(socket_path, sizeof(socket_path), rig_path("keeper.sock"));
 	(void)str_copy(cpu_dir, sizeof(cpu_dir), rig_path("cpu"));
+	(void)str_copy(cpuinfo, sizeof(cpuinfo), rig_path("cpuinfo"));
 	if (store_open(rig->dir, &rig->store, &note, &err) < 0)
 		fail_msg("%s", err_text(&err));
 	config.store = rig->store;
@@ -295,6 +297,10 @@ static inline int rig_setup(void **state)
 	rig->cpus = 4;
 	assert_int_equal(mkdir(rig_path("cpu"), 0700), 0);
 	rig_put("cpu/online", "0-3\n", 0600);
+	rig_put("cpuinfo",
+		"processor\t: 0\nname\t: a\n\nprocessor\t: 1\nname\t: b\n\n"
+		"processor\t: 2\nname\t: c\n\nprocessor\t: 3\nname\t: d\n\n",
+		0600);
 	rig->in = msg_new(0, 0);
 	rig->out = msg_new(0, 0);
 	read_host();
@@ -324,6 +330,8 @@ static inline int rig_teardown(void **state)
 	keeper_down();
 	while (rig->n_guests)
 		guest_drop(&rig->guests[0]);
+	while (rig->n_held)
+		held_drop(&rig->held[0]);
 	msg_free(rig->in);
 	msg_free(rig->out);
 	spec_host_done(&rig->host);
@@ -422,6 +430,12 @@ static inline bool has_loose_ends(void)
 	}
 	for (size_t i = 0; i < rig->n_cgroups; i++) {
 		const struct inst *x = inst_find_by_id(rig->m, rig->cgroups[i].id);
+
+		if (!x || !inst_is_up(x))
+			return true;
+	}
+	for (size_t i = 0; i < rig->n_held; i++) {
+		const struct inst *x = inst_find_by_id(rig->m, rig->held[i].key + strlen("views-"));
 
 		if (!x || !inst_is_up(x))
 			return true;

@@ -405,6 +405,22 @@ int cg_devices_is_attached(int cgroup, struct err *err)
 	return c && c->is_fenced;
 }
 
+/* So does a tmpfs. A directory of the rig's has files as well. */
+int sbx_mount_new(const char *type, const struct sbx_mount_option *options, uint64_t attrs,
+		  struct err *err)
+{
+	char path[128];
+
+	assert_string_equal(type, "tmpfs");
+	assert_non_null(options);
+	assert_int_equal(attrs, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	if (rig->has_no_views)
+		return err_set(err, EPERM, "cannot make a tmpfs");
+	(void)str_fmt(path, sizeof(path), "%s/views-%u", rig->dir, rig->n_views++);
+	assert_int_equal(mkdir(path, 0700), 0);
+	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 /* A detached mount needs privileges; a descriptor is a descriptor. */
 int open_tree(int dfd, const char *filename, unsigned flags)
 {

@@ -235,6 +235,52 @@ static inline void serve_forget(const char *id, uint64_t boot, uint32_t seq)
 	answer(seq, 0);
 }
 
+static inline struct rig_held *held_find(const char *key)
+{
+	for (size_t i = 0; i < rig->n_held; i++)
+		if (str_eq(rig->held[i].key, key))
+			return &rig->held[i];
+	return NULL;
+}
+
+static inline void held_drop(struct rig_held *h)
+{
+	cleanup_close(&h->fd);
+	*h = rig->held[--rig->n_held];
+}
+
+static inline void serve_held(struct msg *in)
+{
+	char key[sizeof(rig->held[0].key)];
+	struct rig_held *h;
+	struct wire w;
+
+	wire_init(&w, in);
+	wire_get_str_to(&w, key, sizeof(key));
+	assert_int_equal(wire_done(&w, NULL), 0);
+	h = held_find(key);
+	if (in->type == KEEPER_HOLD) {
+		if (h)
+			held_drop(h);
+		assert_true(rig->n_held < GUESTS_MAX);
+		h = &rig->held[rig->n_held++];
+		(void)str_copy(h->key, sizeof(h->key), key);
+		h->fd = msg_take_fd(in, 0);
+		assert_true(h->fd >= 0);
+		answer(in->seq, 0);
+	} else if (!h) {
+		answer(in->seq, ENOENT);
+	} else if (in->type == KEEPER_UNHOLD) {
+		held_drop(h);
+		answer(in->seq, 0);
+	} else {
+		struct msg *m = begin(KEEPER_HELD_ACK, in->seq);
+
+		assert_int_equal(msg_add_fd(m, h->fd), 0);
+		send_out();
+	}
+}
+
 static inline void serve(struct msg *in)
 {
 	char id[ID_TEXT] = "";
@@ -253,6 +299,10 @@ static inline void serve(struct msg *in)
 	}
 	if (in->type == KEEPER_LIST) {
 		serve_list(in->seq);
+		return;
+	}
+	if (in->type == KEEPER_HOLD || in->type == KEEPER_UNHOLD || in->type == KEEPER_HELD) {
+		serve_held(in);
 		return;
 	}
 	wire_get_str_to(&w, id, sizeof(id));
@@ -331,4 +381,6 @@ static inline void keeper_forgets_all(void)
 	for (size_t i = 0; i < rig->n_guests; i++)
 		cleanup_close(&rig->guests[i].pidfd);
 	rig->n_guests = 0;
+	while (rig->n_held)
+		held_drop(&rig->held[0]);
 }

@@ -35,6 +35,7 @@
 #include "runtime/instance/manager.h"
 #include "runtime/instance/store.h"
 #include "runtime/keeper/proto.h"
+#include "runtime/sandbox/mounts.h"
 #include "runtime/sandbox/sandbox.h"
 
 #define GUESTS_MAX 16
@@ -63,6 +64,12 @@ struct rig_cgroup {
 	struct cg_limits limits; /* as they were written last */
 };
 
+/* What the keeper holds for the next vpsd. */
+struct rig_held {
+	char key[64];
+	int fd;
+};
+
 struct rig {
 	char dir[64], path[256];
 	sd_event *event;
@@ -83,6 +90,10 @@ struct rig {
 	int last_signal;
 	bool holds_launches; /* launches are done, and not answered */
 	bool refuses_adoption;
+	struct rig_held held[GUESTS_MAX];
+	size_t n_held;
+	unsigned n_views; /* directories that stand for mounts */
+	bool has_no_views;
 	/* A guest that ends while it is being listed, behind its own item. */
 	bool ends_while_listed;
 

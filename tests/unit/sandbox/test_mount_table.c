@@ -90,7 +90,8 @@ static void attributes_are_tight(void **state)
 		if (row->stage == SBX_STAGE_GUEST)
 			assert_true(row->attrs & MOUNT_ATTR_NOEXEC);
 		if (row->kind == SBX_MOUNT_MASK_FILE || row->kind == SBX_MOUNT_MASK_DIR ||
-		    row->kind == SBX_MOUNT_READ_ONLY || (row->type && str_eq(row->type, "sysfs")))
+		    row->kind == SBX_MOUNT_READ_ONLY || row->kind == SBX_MOUNT_VIEW ||
+		    (row->type && str_eq(row->type, "sysfs")))
 			assert_true(row->attrs & MOUNT_ATTR_RDONLY);
 	}
 }
@@ -140,6 +141,32 @@ static void masks_are_complete(void **state)
 		assert_int_equal(row->kind, wanted[i].kind);
 		assert_int_equal(row->features, 0); /* no feature takes a mask away */
 	}
+}
+
+/* Each under a name of its own: the last of its path says which file it is. */
+static void views_are_complete(void **state)
+{
+	static const struct {
+		enum sbx_place in;
+		const char *path;
+	} wanted[] = {
+		{SBX_PLACE_PROC, "cpuinfo"},
+		{SBX_PLACE_SYS, "devices/system/cpu/online"},
+	};
+	unsigned n = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		const struct sbx_mount_row *row = find(wanted[i].in, wanted[i].path);
+
+		assert_non_null(row->path);
+		assert_int_equal(row->kind, SBX_MOUNT_VIEW);
+		assert_int_equal(row->features, 0);
+		assert_true(row->stage == SBX_STAGE_GUEST);
+	}
+	for (unsigned i = 0; i < sbx_mount_rows_count; i++)
+		n += sbx_mount_rows[i].kind == SBX_MOUNT_VIEW;
+	assert_int_equal(n, sizeof(wanted) / sizeof(wanted[0]));
 }
 
 static void file_systems_are_complete(void **state)
@@ -237,6 +264,7 @@ int main(void)
 		cmocka_unit_test(every_tmpfs_has_bounds),
 		cmocka_unit_test(attributes_are_tight),
 		cmocka_unit_test(masks_are_complete),
+		cmocka_unit_test(views_are_complete),
 		cmocka_unit_test(file_systems_are_complete),
 		cmocka_unit_test(options_are_filled_in),
 		cmocka_unit_test(bad_options_are_refused),

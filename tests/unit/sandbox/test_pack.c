@@ -58,7 +58,7 @@ static struct sbx_launch some_launch(int fd)
 	l.shm_size = 1;
 	l.run_size = UINT64_MAX;
 	l.mem_limit = 3;
-	l.cgroup = l.upper = fd;
+	l.cgroup = l.upper = l.views = fd;
 	l.layers[0] = l.layers[1] = fd;
 	l.n_layers = 2;
 	return l;
@@ -148,7 +148,7 @@ static void launch_survives(void **state)
 	assert_memory_equal(back.rlimits, l.rlimits, sizeof(l.rlimits));
 	assert_true(back.cgroup >= 0 && back.upper >= 0 && back.seccomp == -1);
 	assert_true(back.n_layers == 2 && back.layers[0] >= 0 && back.layers[1] >= 0);
-	assert_true(back.rootfs_plain == -1);
+	assert_true(back.rootfs_plain == -1 && back.views >= 0);
 	assert_int_equal(back.n_nodes, 2);
 	for (unsigned i = 0; i < 2; i++) {
 		assert_string_equal(back.nodes[i].path, l.nodes[i].path);
@@ -157,6 +157,7 @@ static void launch_survives(void **state)
 		assert_int_equal(back.nodes[i].mode, l.nodes[i].mode);
 	}
 	sbx_launch_close(&back);
+	assert_true(back.views == -1);
 	free(mem);
 	assert_int_equal(count_fds(), before);
 }
@@ -282,19 +283,39 @@ static void mutated_records(void **state)
 	assert_int_equal(count_fds(), before);
 }
 
+/* Nothing is shown instead of the kernel's files then. */
+static void a_launch_without_views(void **state)
+{
+	_cleanup_close_ int fd = null_fd();
+	struct sbx_launch l = some_launch(fd), back;
+	struct msg *m = msg_new(TYPE, 0), *got;
+	void *mem = NULL;
+	struct wire w;
+
+	(void)state;
+	l.views = -1;
+	assert_int_equal(sbx_launch_pack(&l, m, NULL), 0);
+	got = pass(m);
+	wire_init(&w, got);
+	assert_int_equal(sbx_launch_unpack(&w, got, &back, &mem, NULL), 0);
+	assert_int_equal(back.views, -1);
+	assert_true(back.upper >= 0 && back.layers[1] >= 0);
+	sbx_launch_close(&back);
+	free(mem);
+	msg_free(got);
+	msg_free(m);
+}
+
 /* One fd under two indices would be closed twice. */
 static void an_fd_is_taken_once(void **state)
 {
 	_cleanup_close_ int fd = null_fd();
-	struct sbx_launch l = some_launch(fd);
-	struct msg *m = msg_new(TYPE, 0);
-	const uint8_t one[4] = {1, 0, 0, 0}, two[4] = {2, 0, 0, 0};
-	size_t last;
+	struct msg *m = packed(fd, true);
+	const uint8_t one[4] = {1, 0, 0, 0}, three[4] = {3, 0, 0, 0};
+	size_t last = m->len - 8; /* the two layers come last */
 
 	(void)state;
-	assert_int_equal(sbx_launch_pack(&l, m, NULL), 0);
-	last = m->len - 8; /* the two layers come last */
-	assert_memory_equal(m->payload + last, two, 4);
+	assert_memory_equal(m->payload + last, three, 4);
 	memcpy(m->payload + last, one, 4); /* the upper's */
 	assert_int_equal(unpack(m, true), -EPROTO);
 	msg_free(m);
@@ -360,9 +381,10 @@ static void too_much_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(launch_survives),     cmocka_unit_test(join_survives),
-		cmocka_unit_test(truncated_records),   cmocka_unit_test(mutated_records),
-		cmocka_unit_test(an_fd_is_taken_once), cmocka_unit_test(nodes_are_a_tail),
+		cmocka_unit_test(launch_survives),	  cmocka_unit_test(join_survives),
+		cmocka_unit_test(truncated_records),	  cmocka_unit_test(mutated_records),
+		cmocka_unit_test(a_launch_without_views), cmocka_unit_test(an_fd_is_taken_once),
+		cmocka_unit_test(nodes_are_a_tail),
 		cmocka_unit_test(too_much_is_refused),
 	};
 
