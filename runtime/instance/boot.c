@@ -40,14 +40,6 @@ void inst_limits_of(const struct inst *i, struct cg_limits *ret)
 	inst_limits_of_plan(i->manager, &i->effective, ret);
 }
 
-/* Ceilings of a tenant's sum. */
-void inst_tenant_limits_of(const struct inst_tenant *t, struct cg_limits *ret)
-{
-	cg_limits_init(ret);
-	ret->value[CG_LIMIT_CPU_CORES] = t->spec.quota.cores;
-	ret->value[CG_LIMIT_MEMORY_MAX] = t->spec.quota.memory;
-}
-
 static unsigned device_features(const struct inst *i)
 {
 	return (i->effective.features.fuse ? CG_DEVICE_FUSE : 0u) |
@@ -543,6 +535,8 @@ int inst_start(struct inst *i, struct op **ret, struct err *err)
 {
 	int r = check_start(i, POLICY_VERB_START, err);
 
+	if (r >= 0)
+		r = inst_check_start_room(i, err);
 	return r < 0 ? r : begin_start(i, OP_START, inst_start_done, ret, err);
 }
 
@@ -591,6 +585,8 @@ void inst_start_own(struct inst *i)
 		inst_retry_later(i, 1);
 		goto out;
 	}
+	if (inst_waits_for_room(i))
+		goto out;
 	if (begin_start(i, OP_START, own_start_done, NULL, &err) >= 0)
 		return;
 	log_error("%s: cannot start: %s", i->full_name, err_text(&err));

@@ -77,31 +77,6 @@ bool inst_is_ready(const struct inst_manager *m)
 	return m->is_ready;
 }
 
-int inst_capacity(const struct inst_manager *m, struct inst_capacity *ret, struct err *err)
-{
-	struct inst_capacity c = {
-		.cores = admission_cores(&m->machine),
-		.memory = admission_memory(&m->machine),
-		.dedicable =
-			m->machine.shares_dedicated ? 0 : admission_cores_dedicated(&m->machine),
-		.cores_guaranteed = m->load.cores_guaranteed,
-		.cores_dedicated = m->load.cores_dedicated,
-		.memory_guaranteed = m->load.memory_guaranteed,
-		.cores_limit = m->load.cores,
-		.memory_limit = m->load.memory,
-		.ids_free = alloc_ranges_free_count(m->ranges),
-		.instances = (unsigned)m->n_insts,
-	};
-	int r = img_store_space(m->images, &c.pool, err);
-
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < m->n_insts; i++)
-		c.running += inst_is_up(m->insts[i]);
-	*ret = c;
-	return 0;
-}
-
 int inst_check_ready(const struct inst_manager *m, struct err *err)
 {
 	if (!m->is_ready)
@@ -109,31 +84,95 @@ int inst_check_ready(const struct inst_manager *m, struct err *err)
 	return 0;
 }
 
-/* The rest of a range is no item to be tolerated: a smaller weight does. */
-static int check_weight(const struct inst_manager *m, const struct spec_plan *plan, struct err *err)
+/* The rest of a range is no item to be tolerated: a smaller weight does. Of one that is there
+ * already as much is held as the scheduler takes, and shown. */
+static int check_weight(const struct inst_manager *m, const struct spec_plan *plan,
+			const struct spec_plan *old, struct err *err)
 {
 	const struct cg_disk *d = &m->disk;
 
-	if (d->weight_max == 0 || plan->disk.weight <= d->weight_max)
+	if (d->weight_max == 0 || plan->disk.weight <= d->weight_max ||
+	    (old && old->disk.weight == plan->disk.weight))
 		return 0;
 	return err_set(err, ERANGE, "disk.weight %llu is more than the scheduler of %s takes, %u",
 		       (unsigned long long)plan->disk.weight, d->name, d->weight_max);
 }
 
+/* The value at a dotted path; NULL = none. */
+static const json_t *value_at(const json_t *doc, const char *path)
+{
+	while (doc && *path) {
+		const char *dot = strchrnul(path, '.');
+
+		doc = json_object_getn(doc, path, (size_t)(dot - path));
+		path = *dot ? dot + 1 : dot;
+	}
+	return doc;
+}
+
+/* Documents of an instance: as it is, and as it shall be. */
+struct documents {
+	json_t *plan[2], *spec[2];
+};
+
+static void documents_done(struct documents *d)
+{
+	for (size_t i = 0; i < 2; i++) {
+		json_decref(d->plan[i]);
+		json_decref(d->spec[i]);
+	}
+}
+
+static bool is_same(json_t *const doc[2], const char *path)
+{
+	const json_t *a = value_at(doc[0], path), *b = value_at(doc[1], path);
+
+	return a && b ? json_equal(a, b) : a == b;
+}
+
+/* What was sold when the host could hold it is not held against a change of something else. */
+static int forgive_old(struct inst_manager *m, const struct inst *was, const struct spec_plan *plan,
+		       const struct spec_instance *spec, struct spec_items *items)
+{
+	_cleanup_(documents_done) struct documents d = {
+		{spec_plan_to_json(&was->effective), spec_plan_to_json(plan)},
+		{spec_instance_to_json(&was->spec), spec_instance_to_json(spec)}};
+	_cleanup_free_ struct spec_items *old = malloc(sizeof(*old));
+
+	if (!old || !d.plan[0] || !d.plan[1] || !d.spec[0] || !d.spec[1])
+		return -ENOMEM;
+	spec_unsupported(&was->effective, &was->spec, &was->tenant->spec, m->host, m->support, old);
+	for (size_t i = 0; i < items->n; i++) {
+		struct spec_item *item = &items->items[i];
+		bool is_old = false;
+
+		for (size_t k = 0; k < old->n && !is_old; k++)
+			is_old = str_eq(old->items[k].name, item->name);
+		if (item->is_tolerated || !is_old || !is_same(d.plan, item->name) ||
+		    !is_same(d.spec, item->name))
+			continue;
+		item->is_tolerated = true;
+		items->n_refused--;
+	}
+	return 0;
+}
+
 int inst_check_support(struct inst_manager *m, const struct spec_plan *plan,
 		       const struct spec_instance *spec, const struct spec_tenant *tenant,
-		       struct err *err)
+		       const struct inst *was, struct err *err)
 {
-	struct spec_items *items = malloc(sizeof(*items));
-	int r;
+	_cleanup_free_ struct spec_items *items = malloc(sizeof(*items));
+	int r = 0;
 
-	if (!items)
+	if (items) {
+		manager_probe_support(m);
+		spec_unsupported(plan, spec, tenant, m->host, m->support, items);
+		r = was && items->n_refused ? forgive_old(m, was, plan, spec, items) : 0;
+	}
+	if (!items || r < 0)
 		return err_set(err, ENOMEM, "cannot check the plan: out of memory");
-	manager_probe_support(m);
-	spec_unsupported(plan, spec, tenant, m->host, m->support, items);
 	r = spec_items_to_err(items, err);
-	free(items);
-	return r < 0 ? r : check_weight(m, plan, err);
+	return r < 0 ? r : check_weight(m, plan, was ? &was->effective : NULL, err);
 }
 
 /* --- coming up ------------------------------------------------------------------------------- */
@@ -195,6 +234,7 @@ void manager_probe_support(struct inst_manager *m)
 		{"quota.instances", NULL},
 		{"quota.cores", NULL},
 		{"quota.memory", NULL},
+		{"quota.pids", NULL},
 		{"quota.disk", NULL},
 		{NULL, NULL},
 	};
@@ -284,6 +324,8 @@ static int open_all(struct inst_manager *m, const struct inst_config *c, struct 
 		r = alloc_ranges_new(m->host->idmap.base, m->host->idmap.count, &m->ranges, err);
 	if (r >= 0)
 		r = job_pool_new(m->event, c->job_path, &m->jobs, err);
+	if (r >= 0)
+		r = capacity_start(m, err);
 	return r;
 }
 
@@ -389,6 +431,7 @@ void inst_manager_free(struct inst_manager *m)
 	if (!m)
 		return;
 	m->is_closing = true;
+	capacity_stop(m);
 	keeper_link_stop(m);
 	job_pool_free(m->jobs);
 	inst_images_done(m);
