@@ -341,15 +341,41 @@ static uint64_t read_sysctl(const char *path)
 	return num_parse_u64(text, 0, UINT64_MAX - 1, &v) < 0 ? JSON_UNLIMITED : v;
 }
 
-int admission_probe(const char *cpu_dir, struct admission_host *ret, struct err *err)
+/* Bytes of a line of /proc/meminfo. */
+static int read_meminfo(const char *key, uint64_t *ret, struct err *err)
 {
 	_cleanup_free_ char *text = NULL;
-	char path[256], online[CG_CPUS_TEXT];
-	uint64_t pid_max, threads_max;
 	const char *line, *end;
 	uint64_t kib;
-	ssize_t n;
 	size_t len;
+	int r = file_read_at(AT_FDCWD, "/proc/meminfo", 65536, &text, &len, err);
+
+	if (r < 0)
+		return r;
+	line = strstr(text, key);
+	if (!line)
+		return err_set(err, EBADMSG, "/proc/meminfo has no '%s'", key);
+	line += strlen(key);
+	line += strspn(line, " ");
+	if (num_scan_u64(line, &end, &kib) < 0)
+		return err_set(err, EBADMSG, "cannot read '%s' of /proc/meminfo", key);
+	*ret = kib * 1024;
+	return 0;
+}
+
+uint64_t admission_swap(void)
+{
+	uint64_t bytes = 0;
+
+	(void)read_meminfo("SwapTotal:", &bytes, NULL);
+	return bytes;
+}
+
+int admission_probe(const char *cpu_dir, struct admission_host *ret, struct err *err)
+{
+	char path[256], online[CG_CPUS_TEXT];
+	uint64_t pid_max, threads_max;
+	ssize_t n;
 	int r;
 
 	if (str_fmt(path, sizeof(path), "%s/online", cpu_dir) < 0)
@@ -357,18 +383,12 @@ int admission_probe(const char *cpu_dir, struct admission_host *ret, struct err 
 	n = file_read_short_at(AT_FDCWD, path, online, sizeof(online), err);
 	if (n < 0)
 		return (int)n;
-	r = file_read_at(AT_FDCWD, "/proc/meminfo", 65536, &text, &len, err);
+	r = read_meminfo("MemTotal:", &ret->memory, err);
 	if (r < 0)
 		return r;
-	line = strstr(text, "MemTotal:");
-	if (!line || cg_cpus_parse(online, &ret->cpus) < 0 || CPU_COUNT(&ret->cpus) < 1)
+	if (cg_cpus_parse(online, &ret->cpus) < 0 || CPU_COUNT(&ret->cpus) < 1)
 		return err_set(err, EBADMSG, "cannot find out the machine's size");
-	line += strlen("MemTotal:");
-	line += strspn(line, " ");
-	if (num_scan_u64(line, &end, &kib) < 0)
-		return err_set(err, EBADMSG, "cannot read MemTotal of /proc/meminfo");
 	ret->cores = (uint64_t)CPU_COUNT(&ret->cpus) * 1000;
-	ret->memory = kib * 1024;
 	pid_max = read_sysctl("/proc/sys/kernel/pid_max");
 	threads_max = read_sysctl("/proc/sys/kernel/threads-max");
 	ret->pids = pid_max < threads_max ? pid_max : threads_max;

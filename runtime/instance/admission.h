@@ -95,5 +95,7 @@ int admission_check_size(const struct admission_host *h, const struct admission_
 /* The same as admission_check_host() against the tenant's quota. */
 int admission_check_quota(const struct spec_tenant *tenant, const struct admission_load *used,
 			  const struct admission_load *want, struct err *err);
+/* Bytes of swap that this machine has; 0 where it cannot be found out. */
+uint64_t admission_swap(void);
 /* CPUs online, memory and processes of this machine; cpu_dir is "/sys/devices/system/cpu". */
 int admission_probe(const char *cpu_dir, struct admission_host *ret, struct err *err);

@@ -408,6 +408,7 @@ void inst_is_running(struct inst *i, uint64_t boot, pid_t pid, uint64_t start, i
 	i->pid = pid;
 	i->pid_start = start;
 	i->p->is_unknown = false;
+	i->p->had_place = true;
 	if (!was_up) {
 		i->started = born_at(start);
 		write_state(i);

@@ -10,6 +10,7 @@
 #define SAMPLE_USEC (5 * USEC_PER_SEC)
 #define SAMPLE_SLACK (500 * USEC_PER_MSEC)
 #define RATE_MIN_USEC (100 * USEC_PER_MSEC) /* less says nothing about a rate */
+#define RETRY_SECONDS 60u /* of a start that waits for room */
 
 
 /* The machine with what may have changed since the start. */
@@ -76,13 +77,14 @@ bool inst_waits_for_room(struct inst *i)
 {
 	struct err err = ERR_INIT;
 
-	/* Who ran since the host came up had its place. */
-	if (!i->p->is_queued || !i->manager->is_new_boot || i->started > 0 ||
-	    inst_check_start_room(i, &err) >= 0)
+	if (!i->manager->is_new_boot || i->p->had_place || inst_check_start_room(i, &err) >= 0)
 		return false;
-	log_error("%s (%s)", err_text(&err), err.hint);
+	/* Once: it is tried again and again. */
+	if (!str_eq(i->error, err_text(&err)))
+		log_error("%s (%s)", err_text(&err), err.hint);
 	if (str_copy(i->error, sizeof(i->error), err_text(&err)) < 0)
 		i->error[0] = '\0';
+	inst_retry_later(i, RETRY_SECONDS);
 	return true;
 }
 

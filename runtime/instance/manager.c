@@ -98,6 +98,30 @@ static int check_weight(const struct inst_manager *m, const struct spec_plan *pl
 		       (unsigned long long)plan->disk.weight, d->name, d->weight_max);
 }
 
+/* memory.swap.max holds also where nothing is there to be swapped to, but then it promises what
+ * nobody gets. */
+void manager_unsupported(const struct inst_manager *m, const struct spec_plan *plan,
+			 const struct spec_instance *spec, const struct spec_tenant *tenant,
+			 struct spec_items *ret)
+{
+	static const char name[] = "memory.swap";
+	struct spec_item *item = ret->items;
+
+	spec_unsupported(plan, spec, tenant, m->host, m->support, ret);
+	if (plan->memory.swap == 0 || admission_swap() > 0)
+		return;
+	for (size_t i = 0; i < ret->n; i++, item++)
+		if (str_eq(item->name, name))
+			return;
+	if (ret->n == SPEC_ITEMS_MAX)
+		return;
+	ret->n++;
+	*item = (struct spec_item){.is_tolerated = spec_host_tolerates(m->host, name)};
+	(void)str_copy(item->name, sizeof(item->name), name);
+	(void)str_copy(item->reason, sizeof(item->reason), "this host has no swap");
+	ret->n_refused += !item->is_tolerated;
+}
+
 /* The value at a dotted path; NULL = none. */
 static const json_t *value_at(const json_t *doc, const char *path)
 {
@@ -141,7 +165,7 @@ static int forgive_old(struct inst_manager *m, const struct inst *was, const str
 
 	if (!old || !d.plan[0] || !d.plan[1] || !d.spec[0] || !d.spec[1])
 		return -ENOMEM;
-	spec_unsupported(&was->effective, &was->spec, &was->tenant->spec, m->host, m->support, old);
+	manager_unsupported(m, &was->effective, &was->spec, &was->tenant->spec, old);
 	for (size_t i = 0; i < items->n; i++) {
 		struct spec_item *item = &items->items[i];
 		bool is_old = false;
@@ -166,7 +190,7 @@ int inst_check_support(struct inst_manager *m, const struct spec_plan *plan,
 
 	if (items) {
 		manager_probe_support(m);
-		spec_unsupported(plan, spec, tenant, m->host, m->support, items);
+		manager_unsupported(m, plan, spec, tenant, items);
 		r = was && items->n_refused ? forgive_old(m, was, plan, spec, items) : 0;
 	}
 	if (!items || r < 0)

@@ -78,6 +78,7 @@ struct inst_private {
 	uint64_t freeze_delay, freeze_until;   /* usec */
 
 	bool is_frozen; /* its cgroup was told to be */
+	bool had_place; /* it ran since this vpsd began */
 	bool is_asked;	/* the end of this boot was asked for */
 	bool is_ending; /* from the end of the guest until it is cleaned up and recorded */
 	bool has_said_ready;
@@ -231,6 +232,10 @@ void inst_timer_set(struct inst *i, uint64_t usec, void (*fn)(struct inst *i));
 void inst_timer_clear(struct inst *i);
 /* Looks up what this build, the host's controllers and the disk under the pool can do. */
 void manager_probe_support(struct inst_manager *m);
+/* What of these the host does not keep: limits without a mechanism, and swap where there is none. */
+void manager_unsupported(const struct inst_manager *m, const struct spec_plan *plan,
+			 const struct spec_instance *spec, const struct spec_tenant *tenant,
+			 struct spec_items *ret);
 /* Refuses what the host cannot enforce and does not tolerate, and a weight beyond what the disk
  * takes. 'was' = the instance that shall have this, NULL = a new one: what it has already stays. */
 int inst_check_support(struct inst_manager *m, const struct spec_plan *plan,
@@ -356,8 +361,9 @@ int inst_check_room(const struct inst_manager *m, const struct inst_tenant *t,
 /* -ENOSPC: beside those that run there is no room for it, as the host has become smaller than what
  * was sold. */
 int inst_check_start_room(const struct inst *i, struct err *err);
-/* Whether a start that comes by itself, the first of this boot of the host, is put off for that. It
- * is logged and shown as the instance's error. */
+/* Whether a start that comes by itself is put off for that: of one that has not run since the host
+ * was booted. Who ran keeps its place. It is logged, shown as the instance's error, and tried again
+ * later. */
 bool inst_waits_for_room(struct inst *i);
 
 /* --- tenant.c ------------------------------------------------------------------------------ */
