@@ -283,10 +283,11 @@ static void amount_cell(struct table *t, const json_t *row, const char *key)
 /* One row for each resource, as admission sees it. */
 static void print_capacity(const json_t *resources)
 {
-	static const char *const heads[] = {"RESOURCE",	  "TOTAL",  "RESERVE", "OVERCOMMIT",
-					    "SELLABLE",	  "SOLD",   "FREE",    "GUARANTEED",
-					    "GUAR. FREE", "USED", NULL};
-	static const char *const keys[] = {"total", "reserve", NULL, "sellable", "sold", "free",
+	static const char *const heads[] = {"RESOURCE",	  "TOTAL", "RESERVE", "OVERCOMMIT",
+					    "SELLABLE",	  "SOLD",  "FREE",    "GUARANTEED",
+					    "GUAR. FREE", "USED",  NULL};
+	static const char *const keys[] = {"total",	 "reserve",	   NULL,
+					   "sellable",	 "sold",	   "free",
 					   "guaranteed", "guarantee_free", "used"};
 	struct table *t = table_new(heads);
 	size_t i;

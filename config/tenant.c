@@ -24,8 +24,9 @@ static const struct json_row quota_rows[] = {
 	ROW(spec_quota, instances, "instances", U64, .flags = JSON_ROW_LIMIT,
 	    .expect = "a number of instances", .example = "10"),
 	/* Of what cpu.max takes, and far below what it counts in 44 bits of microseconds. */
-	ROW(spec_quota, cores, "cores", MILLI, .flags = JSON_ROW_LIMIT, .min = 10, .max = 1000000000,
-	    .expect = "a number of cores with at most 3 decimals", .example = "16"),
+	ROW(spec_quota, cores, "cores", MILLI, .flags = JSON_ROW_LIMIT, .min = 10,
+	    .max = 1000000000, .expect = "a number of cores with at most 3 decimals",
+	    .example = "16"),
 	ROW(spec_quota, memory, "memory", SIZE, .flags = JSON_ROW_LIMIT, .max = SIZE_LIMIT,
 	    .expect = "a size", .example = "32GiB"),
 	/* pids.max of the kernel ends at PID_MAX_LIMIT. */

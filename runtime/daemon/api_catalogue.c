@@ -120,8 +120,7 @@ int api_tenant_get(struct request *rq, struct err *err)
 	}
 	json_t *o = api_tenant(t);
 	if (o)
-		(void)json_object_set_new(o, "limits",
-					  api_tenant_limits(api_of(rq)->manager, t));
+		(void)json_object_set_new(o, "limits", api_tenant_limits(api_of(rq)->manager, t));
 	request_json(rq, 200, o);
 	return 0;
 }

@@ -43,8 +43,9 @@ static json_t *amount_json(enum admission_unit unit, uint64_t v)
 
 static json_t *resource_json(const struct admission_status *s, uint64_t used)
 {
-	static const char *const units[] = {
-		[ADMISSION_COUNT] = "count", [ADMISSION_MILLI] = "cores", [ADMISSION_BYTES] = "bytes"};
+	static const char *const units[] = {[ADMISSION_COUNT] = "count",
+					    [ADMISSION_MILLI] = "cores",
+					    [ADMISSION_BYTES] = "bytes"};
 	const struct {
 		const char *key;
 		uint64_t v;

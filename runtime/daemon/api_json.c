@@ -228,10 +228,10 @@ json_t *api_tenant_limits(const struct inst_manager *m, const struct inst_tenant
 	for (size_t i = 0; a && i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct cg_limit_status *s = &all[rows[i].limit];
 		(void)json_array_append_new(
-			a, json_pack("{s:s, s:o, s:b, s:o, s:s}", "quota", rows[i].quota,
-				     "configured", number_or_null(s->configured), "effective",
-				     s->effective, "actual", number_or_null(s->actual), "reason",
-				     s->reason));
+			a,
+			json_pack("{s:s, s:o, s:b, s:o, s:s}", "quota", rows[i].quota, "configured",
+				  number_or_null(s->configured), "effective", s->effective,
+				  "actual", number_or_null(s->actual), "reason", s->reason));
 	}
 	return a;
 }

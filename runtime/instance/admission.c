@@ -312,9 +312,12 @@ int admission_check_quota(const struct spec_tenant *tenant, const struct admissi
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const struct check c = {"",	     rows[i].what,
-					rows[i].unit, rows[i].has,
-					left(rows[i].has, rows[i].used), rows[i].want,
+		const struct check c = {"",
+					rows[i].what,
+					rows[i].unit,
+					rows[i].has,
+					left(rows[i].has, rows[i].used),
+					rows[i].want,
 					rows[i].hint};
 		int r = check(&c, whose, err);
 

@@ -35,9 +35,9 @@ struct admission_host {
 	/* No CPU can be dedicated here: who asks for that, and is let in all the same, shares. */
 	bool shares_dedicated;
 	uint64_t memory;
-	uint64_t disk;	     /* bytes of the pool's file system */
-	uint64_t pids;	     /* what the kernel can count; of the whole machine */
-	uint64_t id_ranges;  /* of instances: those that have one, and those that are free */
+	uint64_t disk;	    /* bytes of the pool's file system */
+	uint64_t pids;	    /* what the kernel can count; of the whole machine */
+	uint64_t id_ranges; /* of instances: those that have one, and those that are free */
 	const struct spec_host *spec;
 };
 

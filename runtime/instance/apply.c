@@ -34,7 +34,7 @@ struct apply {
 /* One change under way. */
 struct apply_step {
 	struct apply *apply;
-	size_t index;		    /* in changes */
+	size_t index; /* in changes */
 	enum diff_action action;
 	bool makes_room; /* it counts in n_making_room */
 };

@@ -10,8 +10,7 @@
 #define SAMPLE_USEC (5 * USEC_PER_SEC)
 #define SAMPLE_SLACK (500 * USEC_PER_MSEC)
 #define RATE_MIN_USEC (100 * USEC_PER_MSEC) /* less says nothing about a rate */
-#define RETRY_SECONDS 60u /* of a start that waits for room */
-
+#define RETRY_SECONDS 60u		    /* of a start that waits for room */
 
 /* The machine with what may have changed since the start. */
 static int measure(const struct inst_manager *m, struct admission_host *ret, struct img_space *pool,
@@ -48,8 +47,8 @@ int inst_check_room(const struct inst_manager *m, const struct inst_tenant *t,
 	return r < 0 ? r : admission_check_host(&host, &m->load, &more, err);
 }
 
-/* Nothing is refused on a host that has what was sold. On one that has become smaller as many run as
- * fit: who runs keeps its place, also while it restarts. */
+/* Nothing is refused on a host that has what was sold. On one that has become smaller as many run
+ * as fit: who runs keeps its place, also while it restarts. */
 int inst_check_start_room(const struct inst *i, struct err *err)
 {
 	const struct inst_manager *m = i->manager;

@@ -167,8 +167,8 @@ struct inst_manager {
 	struct admission_host machine;
 	struct admission_load load; /* of all instances */
 	struct capacity_usage usage;
-	int run_fd;		    /* the run directory */
-	int log_fd;		    /* "log" in the state directory */
+	int run_fd; /* the run directory */
+	int log_fd; /* "log" in the state directory */
 	char boot_id[37];
 	bool is_new_boot;
 	int seccomp; /* memfd; -1 = not compiled yet */
@@ -232,7 +232,8 @@ void inst_timer_set(struct inst *i, uint64_t usec, void (*fn)(struct inst *i));
 void inst_timer_clear(struct inst *i);
 /* Looks up what this build, the host's controllers and the disk under the pool can do. */
 void manager_probe_support(struct inst_manager *m);
-/* What of these the host does not keep: limits without a mechanism, and swap where there is none. */
+/* What of these the host does not keep: limits without a mechanism, and swap where there is none.
+ */
 void manager_unsupported(const struct inst_manager *m, const struct spec_plan *plan,
 			 const struct spec_instance *spec, const struct spec_tenant *tenant,
 			 struct spec_items *ret);

@@ -462,7 +462,8 @@ static void test_no_disk(void **state)
 	/* Another value in the file is told before that. */
 	put(f->instance, "io.bfq.weight", "default 500\n");
 	assert_int_equal(cg_limits_read(f->instance, 0, &l, st, NULL), 0);
-	assert_string_equal(st[CG_LIMIT_DISK_WEIGHT].reason, "the kernel holds 500 in 'io.bfq.weight'");
+	assert_string_equal(st[CG_LIMIT_DISK_WEIGHT].reason,
+			    "the kernel holds 500 in 'io.bfq.weight'");
 	put(f->instance, "io.bfq.weight", "default 1000\n");
 	l.value[CG_LIMIT_DISK_WEIGHT] = 1000;
 	assert_int_equal(cg_limits_apply(f->instance, &l, NULL, NULL), 0);

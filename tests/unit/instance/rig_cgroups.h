@@ -216,10 +216,10 @@ int cg_tenant_read(const struct cg_root *r, const char *tenant_id, const struct 
 	(void)tenant_id;
 	(void)err;
 	for (int i = 0; i < CG_LIMIT_MAX; i++)
-		status[i] = (struct cg_limit_status){
-			.effective = l->value[i] == rig->tenant_limits.value[i],
-			.configured = l->value[i],
-			.actual = rig->tenant_limits.value[i]};
+		status[i] = (struct cg_limit_status){.effective = l->value[i] ==
+								  rig->tenant_limits.value[i],
+						     .configured = l->value[i],
+						     .actual = rig->tenant_limits.value[i]};
 	return 0;
 }
 

@@ -25,7 +25,8 @@ static void test_admission(void **state)
 {
 	struct spec_host spec = {.reserve = {.cores = 1000, .memory = 2 * GIB},
 				 .overcommit = {.cpu = 4000, .memory = 1000, .disk = 1000}};
-	struct admission_host host = {.cores = 4000, .memory = 10 * GIB, .id_ranges = 9, .spec = &spec};
+	struct admission_host host = {
+		.cores = 4000, .memory = 10 * GIB, .id_ranges = 9, .spec = &spec};
 	struct admission_load used = {.cores_guaranteed = 2500, .memory_guaranteed = 7 * GIB};
 	struct admission_load want = {.instances = 1, .memory_guaranteed = GIB};
 	struct err err = ERR_INIT;
@@ -187,8 +188,8 @@ static void test_shown(void **state)
 
 static uint64_t *part(struct admission_load *l, enum admission_resource r)
 {
-	uint64_t *const parts[ADMISSION_RESOURCE_MAX] = {&l->cores, &l->cores_dedicated, &l->memory,
-							 &l->disk,  &l->pids,		 &l->instances};
+	uint64_t *const parts[ADMISSION_RESOURCE_MAX] = {
+		&l->cores, &l->cores_dedicated, &l->memory, &l->disk, &l->pids, &l->instances};
 
 	return parts[r];
 }
@@ -288,7 +289,8 @@ static void test_growth(void **state)
 /* Factors and sizes at the end of their ranges neither wrap nor turn into "no limit". */
 static void test_large(void **state)
 {
-	struct spec_host spec = {.overcommit = {.cpu = 1000000, .memory = 1000000, .disk = 1000000}};
+	struct spec_host spec = {
+		.overcommit = {.cpu = 1000000, .memory = 1000000, .disk = 1000000}};
 	const struct admission_host host = {.cores = 4096000,
 					    .memory = UINT64_C(1) << 60,
 					    .disk = UINT64_C(1) << 60,

@@ -79,7 +79,8 @@ static const struct bound bounds[] = {
 	 "pids: 4194305 is too large; the largest is 4194304"},
 	/* io.max: bytes in 64 bits, operations in 32, of which 0 and 1 are none. */
 	{"{\"disk\": {\"read\": \"4KiB/s\"}}", CG_LIMIT_DISK_READ, "4096", ""},
-	{"{\"disk\": {\"read\": \"1KiB/s\"}}", CG_LIMIT_DISK_READ, NULL, "disk.read: \"1KiB/s\" is too small"},
+	{"{\"disk\": {\"read\": \"1KiB/s\"}}", CG_LIMIT_DISK_READ, NULL,
+	 "disk.read: \"1KiB/s\" is too small"},
 	{"{\"disk\": {\"write\": \"1024PiB/s\"}}", CG_LIMIT_DISK_WRITE, EIB, ""},
 	{"{\"disk\": {\"write\": \"1025PiB/s\"}}", CG_LIMIT_DISK_WRITE, NULL,
 	 "disk.write: \"1025PiB/s\" is too large"},

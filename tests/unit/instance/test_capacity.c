@@ -11,10 +11,11 @@ static void plan_of(const char *name, const char *rest)
 {
 	char text[400];
 
-	assert_true(str_fmt(text, sizeof(text),
-			    "{\"plan\": \"%s\", \"version\": 1, \"network\": {\"connections\": null}, "
-			    "%s}",
-			    name, rest) >= 0);
+	assert_true(
+		str_fmt(text, sizeof(text),
+			"{\"plan\": \"%s\", \"version\": 1, \"network\": {\"connections\": null}, "
+			"%s}",
+			name, rest) >= 0);
 	apply_text(SPEC_KIND_PLAN, text);
 }
 
@@ -136,8 +137,9 @@ static void test_smaller_host(void **state)
 	assert_int_equal(shown(ADMISSION_CORES).sellable, 1200);
 	assert_int_equal(shown(ADMISSION_CORES).free, 0);
 	AWAIT(a->state == INST_RUNNING && b->state == INST_RUNNING);
-	start_refused(find("c"), "cannot start 't/c': not enough cores: 1.000 wanted, 0.000 left of "
-				 "1.200 that this host gives away");
+	start_refused(find("c"),
+		      "cannot start 't/c': not enough cores: 1.000 wanted, 0.000 left of "
+		      "1.200 that this host gives away");
 	assert_int_equal(inst_restart(a, 0, true, &op, &err), 0);
 	assert_int_equal(ended(op).status, OP_DONE);
 	assert_int_equal(a->state, INST_RUNNING);
@@ -153,7 +155,8 @@ static void test_smaller_host(void **state)
 	assert_int_equal(ended(op).status, OP_DONE);
 }
 
-/* The host comes up smaller than it was: some start, each for itself; the others wait and say why. */
+/* The host comes up smaller than it was: some start, each for itself; the others wait and say why.
+ */
 static void test_smaller_after_boot(void **state)
 {
 	unsigned up = 0, waiting = 0;
@@ -225,14 +228,15 @@ static void test_quota_in_kernel(void **state)
 
 	(void)state;
 	create("a");
-	assert_int_equal(
-		quota_begun("\"cores\": 1.5, \"memory\": \"96MiB\", \"pids\": 100").status, OP_DONE);
+	assert_int_equal(quota_begun("\"cores\": 1.5, \"memory\": \"96MiB\", \"pids\": 100").status,
+			 OP_DONE);
 	assert_int_equal(rig->tenant_limits.value[CG_LIMIT_CPU_CORES], 1500);
 	assert_int_equal(rig->tenant_limits.value[CG_LIMIT_MEMORY_MAX], 96 * MIB);
 	assert_int_equal(rig->tenant_limits.value[CG_LIMIT_PIDS_MAX], 100);
 	assert_int_equal(inst_tenant_limits(rig->m, tenant(), st, NULL), 0);
 	assert_true(st[CG_LIMIT_PIDS_MAX].effective);
-	refused_for("b", "tiny", "not enough cores: 1.000 wanted, 0.500 left of 1.500 in the tenant's");
+	refused_for("b", "tiny",
+		    "not enough cores: 1.000 wanted, 0.500 left of 1.500 in the tenant's");
 	/* Another process lowered it: a start of vpsd brings it back. */
 	rig->tenant_limits.value[CG_LIMIT_PIDS_MAX] = 5;
 	vpsd_down();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The disk under the pool changes its scheduler: what was sold before is shown as it is held, and is
- * not held against a change of something else. */
+/* The disk under the pool changes its scheduler: what was sold before is shown as it is held, and
+ * is not held against a change of something else. */
 #include "tests/unit/instance/rig.h"
 
 #include "runtime/instance/private.h"
