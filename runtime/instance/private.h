@@ -232,16 +232,6 @@ void inst_timer_set(struct inst *i, uint64_t usec, void (*fn)(struct inst *i));
 void inst_timer_clear(struct inst *i);
 /* Looks up what this build, the host's controllers and the disk under the pool can do. */
 void manager_probe_support(struct inst_manager *m);
-/* What of these the host does not keep: limits without a mechanism, and swap where there is none.
- */
-void manager_unsupported(const struct inst_manager *m, const struct spec_plan *plan,
-			 const struct spec_instance *spec, const struct spec_tenant *tenant,
-			 struct spec_items *ret);
-/* Refuses what the host cannot enforce and does not tolerate, and a weight beyond what the disk
- * takes. 'was' = the instance that shall have this, NULL = a new one: what it has already stays. */
-int inst_check_support(struct inst_manager *m, const struct spec_plan *plan,
-		       const struct spec_instance *spec, const struct spec_tenant *tenant,
-		       const struct inst *was, struct err *err);
 
 /* --- db.c: rows of this folder ------------------------------------------------------------- */
 
@@ -350,6 +340,19 @@ void inst_delete_rest(struct inst *i);
 /* Its directory is made: in memory it is present and stopped. */
 void inst_prepared(struct inst *i);
 void inst_create_undo(struct inst *i, const char *code, const struct err *err);
+
+/* --- support.c ----------------------------------------------------------------------------- */
+
+/* What of these the host does not keep: limits without a mechanism, and swap where there is none.
+ */
+void manager_unsupported(const struct inst_manager *m, const struct spec_plan *plan,
+			 const struct spec_instance *spec, const struct spec_tenant *tenant,
+			 struct spec_items *ret);
+/* Refuses what the host cannot enforce and does not tolerate, and a weight beyond what the disk
+ * takes. 'was' = the instance that shall have this, NULL = a new one: what it has already stays. */
+int inst_check_support(struct inst_manager *m, const struct spec_plan *plan,
+		       const struct spec_instance *spec, const struct spec_tenant *tenant,
+		       const struct inst *was, struct err *err);
 
 /* --- capacity.c ---------------------------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Id ranges. */
+/* Id ranges: taken in turn, given back, never twice. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
