@@ -20,7 +20,7 @@ struct cg_disk {
 	char name[32];		 /* "vda", for people */
 	char why_not[160];	 /* why there is none; "" otherwise */
 	const char *weight_file; /* "io.bfq.weight", "io.weight": what is heeded; NULL = nothing */
-	unsigned weight_max;	 /* that file's largest; 0 = there is none */
+	unsigned weight_max; /* that file's largest: of more so much is held; 0 = there is none */
 	char why_no_weight[160]; /* why nothing is heeded; "" otherwise */
 };
 

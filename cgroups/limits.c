@@ -46,11 +46,29 @@ static struct place place_of(enum cg_limit limit, const struct cg_limits *l)
 		p.file = row->file;
 	else if (!disk->weight_file)
 		p.why_not = disk->why_no_weight;
-	else if (l->value[limit] > disk->weight_max)
-		p.why_not = "more than the scheduler bfq takes, 1000";
 	else
 		p.file = disk->weight_file;
 	return p;
+}
+
+/* What of a value the place can hold: a weight that was fit for the disk's former scheduler is
+ * written as far as the present one goes. */
+static uint64_t held_of(const struct place *p, uint64_t value)
+{
+	bool is_weight = p->disk && !p->row->key;
+
+	return is_weight && value > p->disk->weight_max ? p->disk->weight_max : value;
+}
+
+/* A value that is held in part is not effective. */
+static void judge_part(const struct place *p, uint64_t value, struct cg_limit_status *s)
+{
+	if (!s->effective || held_of(p, value) == value)
+		return;
+	s->effective = false;
+	(void)str_fmt(s->reason, sizeof(s->reason),
+		      "more than '%s' of this disk takes: the kernel holds %u", p->file,
+		      p->disk->weight_max);
 }
 
 /* ---- one file ---- */
@@ -279,13 +297,14 @@ int cg_limits_read(int dirfd, int depth, const struct cg_limits *configured,
 		};
 		if (!configured)
 			continue;
-		if (row->format(configured->value[i], text) < 0 || row->parse(text, &want) < 0 ||
-		    want != value[i]) {
+		if (row->format(held_of(&p, configured->value[i]), text) < 0 ||
+		    row->parse(text, &want) < 0 || want != value[i]) {
 			cg_limit_show(held, row, value[i]);
 			st[i].effective = false;
 			(void)str_fmt(st[i].reason, sizeof(st[i].reason),
 				      "the kernel holds %s in '%s'", held, p.file);
 		}
+		judge_part(&p, configured->value[i], &st[i]);
 	}
 	r = tighten(dirfd, depth, configured, value, err);
 	if (r < 0)
@@ -437,7 +456,7 @@ static int change_write(struct change *c, const struct cg_limits *l, struct err 
 	for (int i = 0; r >= 0 && i < CG_LIMIT_MAX; i++) {
 		if (c->fd[i] < 0)
 			continue;
-		r = set_and_check(c->fd[i], &c->place[i], l->value[i], err);
+		r = set_and_check(c->fd[i], &c->place[i], held_of(&c->place[i], l->value[i]), err);
 		if (r < 0)
 			change_undo(c, i);
 	}
@@ -490,6 +509,7 @@ int cg_limits_apply_flags(int dirfd, const struct cg_limits *l, unsigned flags,
 				.configured = l->value[i],
 				.actual = value[i],
 			};
+		judge_part(&c.place[i], l->value[i], &status[i]);
 	}
 	return 0;
 }

@@ -456,10 +456,8 @@ int cg_tenant_apply(struct cg_root *r, const char *tenant_id, const struct cg_li
 	tenant = cg_place_open(r, tenant_id, err);
 	if (tenant == -ENOENT) {
 		cg_err_clear(err);
-		for (int i = 0; status && i < CG_LIMIT_MAX; i++)
-			status[i] = (struct cg_limit_status){.configured = l->value[i],
-							     .actual = l->value[i],
-							     .reason = "nothing of it runs"};
+		if (status)
+			cg_tenant_absent(l, status);
 		return 0;
 	}
 	if (tenant < 0)

@@ -135,6 +135,12 @@ int cg_instance_apply(struct cg_root *r, const struct cg_instance *i, const stru
 int cg_tenant_apply(struct cg_root *r, const char *tenant_id, const struct cg_limits *l,
 		    unsigned flags, struct cg_limit_status *status, struct err *err);
 
+/* Reads the ceilings of a tenant from the kernel: cg_limits_read(). */
+int cg_tenant_read(const struct cg_root *r, const char *tenant_id, const struct cg_limits *l,
+		   struct cg_limit_status *status, struct err *err);
+/* The status of one that has no directory. */
+void cg_tenant_absent(const struct cg_limits *l, struct cg_limit_status *status);
+
 /* Takes CPUs from everybody for instances below CG_DEDICATED: makes <root> a partition of 'all',
  * and <root>/dedicated one of 'dedicated', a part of it; what is left of 'all' is for
  * <root>/shared, and the host keeps the rest of the machine, at least one CPU. With no dedicated

@@ -265,6 +265,48 @@ static void print_sysctls(const json_t *list_)
 	table_print(t);
 }
 
+/* An amount in the unit of its row; a dash where there is none. */
+static void amount_cell(struct table *t, const json_t *row, const char *key)
+{
+	const json_t *v = json_object_get(row, key);
+	char text[CLI_TEXT];
+	if (!json_is_number(v)) {
+		table_cell(t, "-");
+	} else if (strcmp(text_of(row, "unit"), "bytes") == 0) {
+		size_of(text, v);
+		table_cell(t, "%s", text);
+	} else {
+		table_cell(t, "%.10g", json_number_value(v));
+	}
+}
+
+/* One row for each resource, as admission sees it. */
+static void print_capacity(const json_t *resources)
+{
+	static const char *const heads[] = {"RESOURCE",	  "TOTAL", "RESERVE", "OVERCOMMIT",
+					    "SELLABLE",	  "SOLD",  "FREE",    "GUARANTEED",
+					    "GUAR. FREE", "USED",  NULL};
+	static const char *const keys[] = {"total",	 "reserve",	   NULL,
+					   "sellable",	 "sold",	   "free",
+					   "guaranteed", "guarantee_free", "used"};
+	struct table *t = table_new(heads);
+	size_t i;
+	json_t *v;
+	json_array_foreach (resources, i, v) {
+		const json_t *factor = json_object_get(v, "overcommit");
+		table_cell(t, "%s", text_of(v, "resource"));
+		for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++)
+			if (keys[k])
+				amount_cell(t, v, keys[k]);
+			else if (json_is_number(factor))
+				table_cell(t, "%.10g", json_number_value(factor));
+			else
+				table_cell(t, "-");
+	}
+	table_print(t);
+	putchar('\n');
+}
+
 static void print_host(const json_t *h)
 {
 	const json_t *cg = json_object_get(h, "cgroups"), *c = json_object_get(h, "capacity");
@@ -276,24 +318,9 @@ static void print_host(const json_t *h)
 	cli_say(stdout, "instances     %lld, running %lld\n",
 		(long long)json_integer_value(json_object_get(c, "instances")),
 		(long long)json_integer_value(json_object_get(c, "running")));
-	cli_say(stdout,
-		"cores         %g for sale, %g guaranteed, %g of at most %g dedicated, ceilings "
-		"%g\n",
-		json_number_value(json_object_get(c, "cores")),
-		json_number_value(json_object_get(c, "cores_guaranteed")),
-		json_number_value(json_object_get(c, "cores_dedicated")),
-		json_number_value(json_object_get(c, "cores_dedicable")),
-		json_number_value(json_object_get(c, "cores_limit")));
-	size_of(a, json_object_get(c, "memory"));
-	size_of(b, json_object_get(c, "memory_guaranteed"));
-	cli_say(stdout, "memory        %s for sale, %s guaranteed", a, b);
-	size_of(a, json_object_get(c, "memory_limit"));
-	cli_say(stdout, ", limits %s\n", a);
 	size_of(a, json_object_get(pool, "free_bytes"));
 	size_of(b, json_object_get(pool, "total_bytes"));
 	cli_say(stdout, "pool          %s: %s free of %s\n", text_of(h, "pool"), a, b);
-	cli_say(stdout, "id ranges     %lld free\n",
-		(long long)json_integer_value(json_object_get(c, "id_ranges_free")));
 	const json_t *lock = json_object_get(h, "lock");
 	if (json_is_object(lock))
 		cli_say(stdout, "locked        no new instances, since %s%s%s\n",
@@ -303,6 +330,7 @@ static void print_host(const json_t *h)
 	cli_say(stdout, "cgroups       %s: %s\n", text_of(cg, "root"), a);
 	words_of(a, json_object_get(h, "tolerate_unsupported"));
 	cli_say(stdout, "tolerated     %s\n\n", a);
+	print_capacity(json_object_get(c, "resources"));
 	static const char *const heads[] = {"ITEM", "ENFORCED", NULL};
 	struct table *t = table_new(heads);
 	size_t i;

@@ -246,6 +246,7 @@ static int check_instance(const struct spec_set *s, const struct spec_instance *
 		return r;
 	add_capped(&sums->cores, effective.cpu.cores);
 	add_capped(&sums->memory, effective.memory.limit);
+	add_capped(&sums->pids, effective.pids);
 	add_capped(&sums->disk, effective.disk.size);
 	return 0;
 }
@@ -265,6 +266,10 @@ static int check_quota(const struct spec_quota *sums, const struct spec_quota *q
 	if (sums->memory > quota->memory)
 		bad = problems_add(w, "quota.memory", NULL,
 				   "the instances have %s; the quota is %s", need, most);
+	if (sums->pids > quota->pids)
+		bad = problems_add(w, "quota.pids", NULL,
+				   "the instances have %llu pids; the quota is %llu",
+				   (unsigned long long)sums->pids, (unsigned long long)quota->pids);
 	num_format_size(need, sums->disk);
 	num_format_size(most, quota->disk);
 	if (sums->disk > quota->disk)

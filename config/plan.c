@@ -13,6 +13,7 @@
 #define SIZE_LIMIT (1ull << 60)
 #define CORES_MAX 4096000u
 #define IOPS_MAX 1000000000u
+#define WEIGHED_CORES_MAX 100000u /* 100 of weight for each core, and cpu.weight ends at 10000 */
 #define QUOTA_USEC_PER_MILLI                                                                       \
 	100u /* cpu.max has a period of 100 ms: a thousandth of a core is 100 us */
 #define MILLI_FORMAT_ARGS(v) ((double)(v) / 1000)
@@ -155,6 +156,12 @@ static int check_cpu(const struct spec_cpu *c, const struct json_where *w)
 	if (c->guarantee > c->cores)
 		bad = problems_add(w, "cpu.guarantee", NULL, "%g cores are more than cpu.cores, %g",
 				   MILLI_FORMAT_ARGS(c->guarantee), MILLI_FORMAT_ARGS(c->cores));
+	else if (!c->dedicated && c->guarantee > WEIGHED_CORES_MAX)
+		bad = problems_add(w, "cpu.guarantee", NULL,
+				   "%g cores are more than cpu.weight can tell apart, %g; a "
+				   "dedicated plan may have more",
+				   MILLI_FORMAT_ARGS(c->guarantee),
+				   MILLI_FORMAT_ARGS(WEIGHED_CORES_MAX));
 	if (c->burst > quota) {
 		num_format_duration(burst, c->burst);
 		num_format_duration(most, quota);

@@ -72,13 +72,12 @@ static const struct item_row item_rows[] = {
 	{"quota.instances", NULL, FROM_TENANT, COUNT_ZERO},
 	{"quota.cores", NULL, FROM_TENANT, COUNT_ZERO},
 	{"quota.memory", NULL, FROM_TENANT, COUNT_ZERO},
+	{"quota.pids", NULL, FROM_TENANT, COUNT_ZERO},
 	{"quota.disk", NULL, FROM_TENANT, COUNT_ZERO},
 	{"quota.ipv4", NULL, FROM_TENANT, COUNT_ZERO},
 	{"quota.transfer", NULL, FROM_TENANT, COUNT_ZERO},
 	{"device_program", NULL, FROM_KERNEL, 0},
 	{"listen.tcp", NULL, FROM_HOST, 0},
-	{"reserve.disk", NULL, FROM_HOST, 0},
-	{"overcommit.disk", NULL, FROM_HOST, 0},
 	{"sharing", NULL, FROM_HOST, 0},
 	{"networks", NULL, FROM_HOST, 0},
 	{"sample", NULL, FROM_HOST, 0},
@@ -89,7 +88,6 @@ static const struct item_row item_rows[] = {
 
 /* Of the host document; what has no row is "not supported by this build". */
 static const struct spec_support host_support[] = {
-	{"*.disk", "the disk of the host is not counted by this build"},
 	{"sharing", "image files are shared by all instances of the host"},
 	{"sample", "usage is read when it is asked for"},
 	{NULL, NULL},

@@ -23,10 +23,15 @@ static const char *const protocol_names[] = {"all", "tcp", "udp", "icmp", NULL};
 static const struct json_row quota_rows[] = {
 	ROW(spec_quota, instances, "instances", U64, .flags = JSON_ROW_LIMIT,
 	    .expect = "a number of instances", .example = "10"),
-	ROW(spec_quota, cores, "cores", MILLI, .flags = JSON_ROW_LIMIT, .max = 1000000000000,
-	    .expect = "a number of cores with at most 3 decimals", .example = "16"),
+	/* Of what cpu.max takes, and far below what it counts in 44 bits of microseconds. */
+	ROW(spec_quota, cores, "cores", MILLI, .flags = JSON_ROW_LIMIT, .min = 10,
+	    .max = 1000000000, .expect = "a number of cores with at most 3 decimals",
+	    .example = "16"),
 	ROW(spec_quota, memory, "memory", SIZE, .flags = JSON_ROW_LIMIT, .max = SIZE_LIMIT,
 	    .expect = "a size", .example = "32GiB"),
+	/* pids.max of the kernel ends at PID_MAX_LIMIT. */
+	ROW(spec_quota, pids, "pids", U64, .flags = JSON_ROW_LIMIT, .max = 4194304,
+	    .expect = "a number of processes and threads", .example = "8192"),
 	ROW(spec_quota, disk, "disk", SIZE, .flags = JSON_ROW_LIMIT, .max = SIZE_LIMIT,
 	    .expect = "a size", .example = "400GiB"),
 	ROW(spec_quota, ipv4, "ipv4", U64, .flags = JSON_ROW_LIMIT,

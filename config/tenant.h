@@ -16,6 +16,7 @@ struct spec_quota {
 	uint64_t instances;
 	uint64_t cores; /* thousandths */
 	uint64_t memory;
+	uint64_t pids;
 	uint64_t disk;
 	uint64_t ipv4;
 	uint64_t transfer;

@@ -412,6 +412,7 @@ int img_store_space(const struct img_store *s, struct img_space *ret, struct err
 		.free_bytes = (uint64_t)v.f_bavail * v.f_frsize,
 		.total_inodes = v.f_files,
 		.free_inodes = v.f_favail,
+		.used_bytes = (uint64_t)(v.f_blocks - v.f_bfree) * v.f_frsize,
 	};
 	return 0;
 }

@@ -30,6 +30,7 @@ struct img_space {
 	uint64_t free_bytes; /* what an ordinary user could still write (f_bavail) */
 	uint64_t total_inodes;
 	uint64_t free_inodes;
+	uint64_t used_bytes; /* of all that lies there, not only of the pool */
 };
 
 /* Opens the pool at an absolute path of ours and makes missing directories, all 0700. Images that

@@ -32,6 +32,8 @@ json_t *api_op(const struct op *op);
 json_t *api_instance(struct inst *i, bool whole); /* whole: with limits read anew, and usage */
 json_t *api_plan(const struct inst_plan *p);
 json_t *api_tenant(const struct inst_tenant *t);
+/* What its instances have of its quota together, and what the kernel holds of it. */
+json_t *api_tenant_limits(const struct inst_manager *m, const struct inst_tenant *t);
 json_t *api_image(const struct inst_image *i);
 
 /* --- helpers of handlers (api_common.c) --------------------------------------------------------

@@ -118,7 +118,10 @@ int api_tenant_get(struct request *rq, struct err *err)
 		(void)err_set(err, ENOENT, "there is no such tenant");
 		return err_hint(err, "'vps tenant ls' lists the tenants");
 	}
-	request_json(rq, 200, api_tenant(t));
+	json_t *o = api_tenant(t);
+	if (o)
+		(void)json_object_set_new(o, "limits", api_tenant_limits(api_of(rq)->manager, t));
+	request_json(rq, 200, o);
 	return 0;
 }
 

@@ -33,23 +33,55 @@ static json_t *cgroups_json(const struct cg_root *r)
 			 (int)r->host.memory_recursiveprot);
 }
 
+/* Null where it does not apply or is not known. */
+static json_t *amount_json(enum admission_unit unit, uint64_t v)
+{
+	if (v == JSON_UNLIMITED)
+		return json_null();
+	return unit == ADMISSION_MILLI ? json_real((double)v / 1000) : json_integer((json_int_t)v);
+}
+
+static json_t *resource_json(const struct admission_status *s, uint64_t used)
+{
+	static const char *const units[] = {[ADMISSION_COUNT] = "count",
+					    [ADMISSION_MILLI] = "cores",
+					    [ADMISSION_BYTES] = "bytes"};
+	const struct {
+		const char *key;
+		uint64_t v;
+	} amounts[] = {
+		{"total", s->total},
+		{"reserve", s->reserve},
+		{"sellable", s->sellable},
+		{"sold", s->sold},
+		{"free", s->free},
+		{"guaranteeable", s->guaranteeable},
+		{"guaranteed", s->guaranteeable == JSON_UNLIMITED ? JSON_UNLIMITED : s->guaranteed},
+		{"guarantee_free", s->guarantee_free},
+		{"used", used},
+	};
+	json_t *o = json_pack("{s:s, s:s, s:o}", "resource", s->name, "unit", units[s->unit],
+			      "overcommit", amount_json(ADMISSION_MILLI, s->overcommit));
+	for (size_t i = 0; o && i < sizeof(amounts) / sizeof(amounts[0]); i++)
+		(void)json_object_set_new(o, amounts[i].key, amount_json(s->unit, amounts[i].v));
+	return o;
+}
+
 static json_t *capacity_json(const struct inst_manager *m)
 {
 	struct inst_capacity c;
 	if (inst_capacity(m, &c, NULL) < 0)
 		return json_null();
-	return json_pack(
-		"{s:f, s:f, s:f, s:I, s:f, s:I, s:f, s:I, s:I, s:{s:I, s:I, s:I, s:I}, s:i, s:i}",
-		"cores_dedicable", (double)c.dedicable / 1000, "cores_dedicated",
-		(double)c.cores_dedicated / 1000, "cores", (double)c.cores / 1000, "memory",
-		(json_int_t)c.memory, "cores_guaranteed", (double)c.cores_guaranteed / 1000,
-		"memory_guaranteed", (json_int_t)c.memory_guaranteed, "cores_limit",
-		(double)c.cores_limit / 1000, "memory_limit", (json_int_t)c.memory_limit,
-		"id_ranges_free", (json_int_t)c.ids_free, "pool", "total_bytes",
-		(json_int_t)c.pool.total_bytes, "free_bytes", (json_int_t)c.pool.free_bytes,
-		"total_inodes", (json_int_t)c.pool.total_inodes, "free_inodes",
-		(json_int_t)c.pool.free_inodes, "instances", (int)c.instances, "running",
-		(int)c.running);
+	json_t *resources = json_array();
+	for (size_t i = 0; i < ADMISSION_RESOURCE_MAX; i++)
+		(void)json_array_append_new(resources, resource_json(&c.resources[i], c.used[i]));
+	return json_pack("{s:o, s:I, s:{s:I, s:I, s:I, s:I}, s:i, s:i}", "resources", resources,
+			 "id_ranges_free", (json_int_t)c.ids_free, "pool", "total_bytes",
+			 (json_int_t)c.pool.total_bytes, "free_bytes",
+			 (json_int_t)c.pool.free_bytes, "total_inodes",
+			 (json_int_t)c.pool.total_inodes, "free_inodes",
+			 (json_int_t)c.pool.free_inodes, "instances", (int)c.instances, "running",
+			 (int)c.running);
 }
 
 static json_t *support_json(struct inst_manager *m)

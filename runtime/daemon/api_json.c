@@ -211,6 +211,31 @@ json_t *api_tenant(const struct inst_tenant *t)
 	return o;
 }
 
+json_t *api_tenant_limits(const struct inst_manager *m, const struct inst_tenant *t)
+{
+	static const struct {
+		const char *quota;
+		enum cg_limit limit;
+	} rows[] = {
+		{"cores", CG_LIMIT_CPU_CORES},
+		{"memory", CG_LIMIT_MEMORY_MAX},
+		{"pids", CG_LIMIT_PIDS_MAX},
+	};
+	struct cg_limit_status all[CG_LIMIT_MAX];
+	json_t *a = json_array();
+	if (inst_tenant_limits(m, t, all, NULL) < 0)
+		return a;
+	for (size_t i = 0; a && i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct cg_limit_status *s = &all[rows[i].limit];
+		(void)json_array_append_new(
+			a,
+			json_pack("{s:s, s:o, s:b, s:o, s:s}", "quota", rows[i].quota, "configured",
+				  number_or_null(s->configured), "effective", s->effective,
+				  "actual", number_or_null(s->actual), "reason", s->reason));
+	}
+	return a;
+}
+
 json_t *api_image(const struct inst_image *i)
 {
 	json_t *o = i->is_missing ? json_object() : img_manifest_json(&i->manifest);

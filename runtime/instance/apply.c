@@ -34,8 +34,7 @@ struct apply {
 /* One change under way. */
 struct apply_step {
 	struct apply *apply;
-	size_t index;		    /* in changes */
-	struct inst_tenant *tenant; /* that is being written; NULL = none */
+	size_t index; /* in changes */
 	enum diff_action action;
 	bool makes_room; /* it counts in n_making_room */
 };
@@ -46,6 +45,7 @@ struct apply_wait {
 	struct apply_step *step;
 	struct diff_change change;
 	struct spec_instance spec;
+	struct spec_tenant tenant;
 };
 
 static int compute(struct inst_manager *m, const struct inst_apply *req, struct diff *ret,
@@ -184,80 +184,10 @@ static void on_written(void *arg, const struct err *err)
 
 	if (step->apply->manager->is_closing)
 		return;
-	if (step->tenant)
-		step->tenant->is_unwritten = err != NULL;
 	step_ended(step, NULL, err);
 }
 
 /* --- steps ----------------------------------------------------------------------------------- */
-
-/* Takes over the tenant part of a document. */
-static int copy_tenant(const struct spec_tenant *from, struct spec_tenant *ret, struct err *err)
-{
-	if (json_rows_copy(&spec_tenant_table, ret, from) < 0)
-		return err_set(err, ENOMEM, "cannot write the tenant: out of memory");
-	for (size_t i = 0; i < ret->instances.n; i++)
-		spec_instance_done(&ret->instances.items[i]);
-	free(ret->instances.items);
-	ret->instances.items = NULL;
-	ret->instances.n = 0;
-	return 0;
-}
-
-static int new_tenant(struct inst_manager *m, const struct spec_tenant *spec,
-		      struct inst_tenant **ret, struct err *err)
-{
-	struct inst_tenant *t = calloc(1, sizeof(*t));
-	int r;
-
-	if (!t)
-		return err_set(err, ENOMEM, "cannot add the tenant: out of memory");
-	t->by_file = true;
-	t->is_unwritten = true;
-	t->created = now_seconds();
-	r = rand_id(t->id, err);
-	if (r >= 0)
-		r = copy_tenant(spec, &t->spec, err);
-	if (r >= 0)
-		r = catalog_add_tenant(&m->catalog, t, err);
-	if (r < 0)
-		inst_tenant_free(t);
-	else
-		*ret = t;
-	return r;
-}
-
-static int put_tenant(struct inst_manager *m, const struct diff_change *c, struct apply_step *step,
-		      struct err *err)
-{
-	struct inst_tenant *t = catalog_tenant(&m->catalog, c->target);
-	struct spec_tenant spec = {0};
-	struct cg_limits limits;
-	struct store_txn *txn;
-	struct err why = ERR_INIT;
-	int r;
-
-	if (!t) {
-		r = new_tenant(m, c->tenant_spec, &t, err);
-		if (r < 0)
-			return r;
-	} else {
-		r = copy_tenant(c->tenant_spec, &spec, err);
-		if (r < 0)
-			return r;
-		spec_tenant_done(&t->spec);
-		t->spec = spec;
-		t->is_unwritten = true;
-		inst_tenant_limits_of(t, &limits);
-		if (cg_tenant_apply(&m->cg, t->id, &limits, 0, NULL, &why) < 0)
-			log_warning("tenant %s: cannot set its ceilings: %s", t->spec.name,
-				    err_text(&why));
-	}
-	step->tenant = t;
-	txn = store_txn_new(m->store);
-	db_put_tenant(txn, t);
-	return store_submit(txn, on_written, step, err);
-}
 
 static int create(struct inst_manager *m, const struct diff_change *c, struct op **ret,
 		  struct err *err)
@@ -307,13 +237,20 @@ static bool wait_for_room(struct apply *a, const struct diff_change *c, struct a
 {
 	struct apply_wait *w = calloc(1, sizeof(*w));
 
-	if (!w || json_rows_copy(&spec_instance_table, &w->spec, c->instance) < 0) {
+	int r;
+
+	if (!w)
+		return false;
+	r = c->kind == DIFF_TENANT ? json_rows_copy(&spec_tenant_table, &w->tenant, c->tenant_spec)
+				   : json_rows_copy(&spec_instance_table, &w->spec, c->instance);
+	if (r < 0) {
 		free(w);
 		return false;
 	}
 	w->step = step;
 	w->change = *c;
 	w->change.instance = &w->spec;
+	w->change.tenant_spec = &w->tenant;
 	w->change.json_fields = NULL;
 	*a->last_wait = w;
 	a->last_wait = &w->next;
@@ -342,6 +279,17 @@ static void begin_instance(struct apply *a, const struct diff_change *c, struct 
 	step_ended(step, NULL, &err);
 }
 
+/* A quota below what is in use is refused by the kernel's figures until those have gone. */
+static void begin_tenant(struct apply *a, const struct diff_change *c, struct apply_step *step)
+{
+	struct err err = ERR_INIT;
+	int r = inst_tenant_put(a->manager, c->tenant_spec, on_written, step, &err);
+
+	if (r >= 0 || (r == -EBUSY && !a->is_last_try && wait_for_room(a, c, step)))
+		return;
+	step_ended(step, NULL, &err);
+}
+
 /* A turn of its own: whoever ended an operation is done with it by then. */
 static void on_turn(void *arg, const struct err *err)
 {
@@ -355,8 +303,12 @@ static void on_turn(void *arg, const struct err *err)
 	while (w) {
 		struct apply_wait *next = w->next;
 
-		begin_instance(a, &w->change, w->step);
+		if (w->change.kind == DIFF_TENANT)
+			begin_tenant(a, &w->change, w->step);
+		else
+			begin_instance(a, &w->change, w->step);
 		spec_instance_done(&w->spec);
+		spec_tenant_done(&w->tenant);
 		free(w);
 		w = next;
 	}
@@ -404,8 +356,11 @@ static void run(struct apply *a, const struct diff_change *c, size_t index)
 		begin_instance(a, c, step);
 		return;
 	}
-	r = c->kind == DIFF_PLAN ? inst_plan_add(a->manager, c->plan, on_written, step, &err)
-				 : put_tenant(a->manager, c, step, &err);
+	if (c->kind == DIFF_TENANT) {
+		begin_tenant(a, c, step);
+		return;
+	}
+	r = inst_plan_add(a->manager, c->plan, on_written, step, &err);
 	if (r < 0)
 		step_ended(step, NULL, &err);
 }

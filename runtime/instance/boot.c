@@ -40,14 +40,6 @@ void inst_limits_of(const struct inst *i, struct cg_limits *ret)
 	inst_limits_of_plan(i->manager, &i->effective, ret);
 }
 
-/* Ceilings of a tenant's sum. */
-void inst_tenant_limits_of(const struct inst_tenant *t, struct cg_limits *ret)
-{
-	cg_limits_init(ret);
-	ret->value[CG_LIMIT_CPU_CORES] = t->spec.quota.cores;
-	ret->value[CG_LIMIT_MEMORY_MAX] = t->spec.quota.memory;
-}
-
 /* A second fence, behind the user namespace and nodev; like any limit it is there, or refused, or
  * tolerated by name and shown as missing. */
 int inst_fence_devices(struct inst *i, struct err *err)
@@ -412,6 +404,7 @@ void inst_is_running(struct inst *i, uint64_t boot, pid_t pid, uint64_t start, i
 	i->pid = pid;
 	i->pid_start = start;
 	i->p->is_unknown = false;
+	i->p->had_place = true;
 	if (!was_up) {
 		i->started = born_at(start);
 		write_state(i);
@@ -541,6 +534,8 @@ int inst_start(struct inst *i, struct op **ret, struct err *err)
 {
 	int r = check_start(i, POLICY_VERB_START, err);
 
+	if (r >= 0)
+		r = inst_check_start_room(i, err);
 	return r < 0 ? r : begin_start(i, OP_START, inst_start_done, ret, err);
 }
 
@@ -589,6 +584,8 @@ void inst_start_own(struct inst *i)
 		inst_retry_later(i, 1);
 		goto out;
 	}
+	if (inst_waits_for_room(i))
+		goto out;
 	if (begin_start(i, OP_START, own_start_done, NULL, &err) >= 0)
 		return;
 	log_error("%s: cannot start: %s", i->full_name, err_text(&err));

@@ -28,6 +28,7 @@ struct inst_tenant {
 	uint64_t created;
 	unsigned instances; /* those that are being deleted included */
 	bool is_unwritten;  /* the database may not have it as it is here */
+	uint64_t serial;    /* of its changes; tenant.c */
 };
 
 struct inst_image {

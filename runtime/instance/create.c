@@ -271,16 +271,6 @@ static int resolve(struct inst *i, const struct inst_create *req, struct err *er
 	return 0;
 }
 
-static int check_room(const struct inst *i, struct err *err)
-{
-	const struct inst_manager *m = i->manager;
-	struct admission_load want = admission_of_plan(&i->effective);
-	struct admission_load used = inst_tenant_load(m, i->tenant);
-	int r = admission_check_quota(&i->tenant->spec, &used, &want, err);
-
-	return r < 0 ? r : admission_check_host(&m->machine, &m->load, &want, err);
-}
-
 static int prepare(struct inst *i, const struct inst_create *req, struct err *err)
 {
 	struct inst_manager *m = i->manager;
@@ -291,11 +281,11 @@ static int prepare(struct inst *i, const struct inst_create *req, struct err *er
 	if (inst_find(m, req->tenant, i->spec.name))
 		return err_set(err, EEXIST, "instance '%s/%s' exists already", req->tenant,
 			       i->spec.name);
-	r = inst_check_support(m, &i->effective, &i->spec, &i->tenant->spec, err);
+	r = inst_check_support(m, &i->effective, &i->spec, &i->tenant->spec, NULL, err);
 	if (r >= 0)
 		r = inst_devices_check(m, &i->effective, err);
 	if (r >= 0)
-		r = check_room(i, err);
+		r = inst_check_room(m, i->tenant, NULL, &i->effective, err);
 	if (r >= 0)
 		r = rand_id(i->id, err);
 	if (r < 0)

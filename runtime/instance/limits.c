@@ -63,40 +63,15 @@ void inst_change_swap(struct inst *i, struct inst_change *c)
 	*c = was;
 }
 
-/* Growth only: 'want' is what comes on top. */
-static struct admission_load growth(const struct admission_load *new,
-				    const struct admission_load *old)
-{
-#define GROWTH(f) (new->f > old->f ? new->f - old->f : 0)
-	return (struct admission_load){
-		.cores = GROWTH(cores),
-		.cores_guaranteed = GROWTH(cores_guaranteed),
-		.cores_dedicated = GROWTH(cores_dedicated),
-		.memory = GROWTH(memory),
-		.memory_guaranteed = GROWTH(memory_guaranteed),
-		.disk = GROWTH(disk),
-		.disks_unlimited = GROWTH(disks_unlimited),
-	};
-#undef GROWTH
-}
-
 static int check_change(const struct inst *i, const struct inst_change *c, struct err *err)
 {
 	struct inst_manager *m = i->manager;
-	struct admission_load old = admission_of_plan(&i->effective);
-	struct admission_load new = admission_of_plan(&c->effective);
-	struct admission_load more = growth(&new, &old);
-	struct admission_load used = inst_tenant_load(m, i->tenant);
-	int r = inst_check_support(m, &c->effective, &c->spec, &i->tenant->spec, err);
+	int r = inst_check_support(m, &c->effective, &c->spec, &i->tenant->spec, i, err);
 
 	/* One that went away meanwhile is no reason to refuse other changes. */
 	if (r >= 0 && !inst_devices_are_same(&i->effective, &c->effective))
 		r = inst_devices_check(m, &c->effective, err);
-	if (r >= 0)
-		r = admission_check_quota(&i->tenant->spec, &used, &more, err);
-	if (r >= 0)
-		r = admission_check_host(&m->machine, &m->load, &more, err);
-	return r;
+	return r < 0 ? r : inst_check_room(m, i->tenant, &i->effective, &c->effective, err);
 }
 
 /* Writes the plan with the overrides on top to c, with all that is wrong in it. */

@@ -77,63 +77,11 @@ bool inst_is_ready(const struct inst_manager *m)
 	return m->is_ready;
 }
 
-int inst_capacity(const struct inst_manager *m, struct inst_capacity *ret, struct err *err)
-{
-	struct inst_capacity c = {
-		.cores = admission_cores(&m->machine),
-		.memory = admission_memory(&m->machine),
-		.dedicable =
-			m->machine.shares_dedicated ? 0 : admission_cores_dedicated(&m->machine),
-		.cores_guaranteed = m->load.cores_guaranteed,
-		.cores_dedicated = m->load.cores_dedicated,
-		.memory_guaranteed = m->load.memory_guaranteed,
-		.cores_limit = m->load.cores,
-		.memory_limit = m->load.memory,
-		.ids_free = alloc_ranges_free_count(m->ranges),
-		.instances = (unsigned)m->n_insts,
-	};
-	int r = img_store_space(m->images, &c.pool, err);
-
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < m->n_insts; i++)
-		c.running += inst_is_up(m->insts[i]);
-	*ret = c;
-	return 0;
-}
-
 int inst_check_ready(const struct inst_manager *m, struct err *err)
 {
 	if (!m->is_ready)
 		return err_set(err, EAGAIN, "vpsd is starting and does not take orders yet");
 	return 0;
-}
-
-/* The rest of a range is no item to be tolerated: a smaller weight does. */
-static int check_weight(const struct inst_manager *m, const struct spec_plan *plan, struct err *err)
-{
-	const struct cg_disk *d = &m->disk;
-
-	if (d->weight_max == 0 || plan->disk.weight <= d->weight_max)
-		return 0;
-	return err_set(err, ERANGE, "disk.weight %llu is more than the scheduler of %s takes, %u",
-		       (unsigned long long)plan->disk.weight, d->name, d->weight_max);
-}
-
-int inst_check_support(struct inst_manager *m, const struct spec_plan *plan,
-		       const struct spec_instance *spec, const struct spec_tenant *tenant,
-		       struct err *err)
-{
-	struct spec_items *items = malloc(sizeof(*items));
-	int r;
-
-	if (!items)
-		return err_set(err, ENOMEM, "cannot check the plan: out of memory");
-	manager_probe_support(m);
-	spec_unsupported(plan, spec, tenant, m->host, m->support, items);
-	r = spec_items_to_err(items, err);
-	free(items);
-	return r < 0 ? r : check_weight(m, plan, err);
 }
 
 /* --- coming up ------------------------------------------------------------------------------- */
@@ -196,6 +144,7 @@ void manager_probe_support(struct inst_manager *m)
 		{"quota.instances", NULL},
 		{"quota.cores", NULL},
 		{"quota.memory", NULL},
+		{"quota.pids", NULL},
 		{"quota.disk", NULL},
 		{NULL, NULL},
 	};
@@ -287,6 +236,8 @@ static int open_all(struct inst_manager *m, const struct inst_config *c, struct 
 		r = alloc_ranges_new(m->host->idmap.base, m->host->idmap.count, &m->ranges, err);
 	if (r >= 0)
 		r = job_pool_new(m->event, c->job_path, &m->jobs, err);
+	if (r >= 0)
+		r = capacity_start(m, err);
 	return r;
 }
 
@@ -392,6 +343,7 @@ void inst_manager_free(struct inst_manager *m)
 	if (!m)
 		return;
 	m->is_closing = true;
+	capacity_stop(m);
 	keeper_link_stop(m);
 	job_pool_free(m->jobs);
 	inst_images_done(m);

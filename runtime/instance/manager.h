@@ -18,6 +18,7 @@
 #include "config/check.h"
 #include "config/host.h"
 #include "images/store.h"
+#include "runtime/instance/admission.h"
 #include "runtime/instance/catalog.h"
 #include "runtime/instance/instance.h"
 #include "runtime/instance/job.h"
@@ -80,20 +81,20 @@ struct inst_lock {
 const struct inst_lock *inst_host_lock(const struct inst_manager *m);
 
 struct inst_capacity {
-	uint64_t cores;		   /* thousandths: the host's, less the reserve */
-	uint64_t memory;	   /* bytes: the host's, less the reserve */
-	uint64_t dedicable;	   /* thousandths of cores that can be dedicated at most */
-	uint64_t cores_guaranteed; /* sums over all instances */
-	uint64_t cores_dedicated;
-	uint64_t memory_guaranteed;
-	uint64_t cores_limit; /* sums of the ceilings */
-	uint64_t memory_limit;
+	struct admission_status resources[ADMISSION_RESOURCE_MAX];
+	/* Now, in the resource's unit: of cores, memory and pids by all guests, of the disk by
+	 * everything on the pool's file system. JSON_UNLIMITED = the kernel does not say. */
+	uint64_t used[ADMISSION_RESOURCE_MAX];
 	uint64_t ids_free; /* id ranges */
 	struct img_space pool;
 	unsigned instances;
 	unsigned running;
 };
 
+/* The ceilings of a tenant's cgroup, as asked and as the kernel holds them. */
+int inst_tenant_limits(const struct inst_manager *m, const struct inst_tenant *t,
+		       struct cg_limit_status ret[CG_LIMIT_MAX], struct err *err);
+/* What is sold of the host, and what is in use of it. */
 int inst_capacity(const struct inst_manager *m, struct inst_capacity *ret, struct err *err);
 
 /* fd (O_RDONLY|O_DIRECTORY|O_CLOEXEC, the caller's) of the directory with the console log of an

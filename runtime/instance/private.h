@@ -96,6 +96,7 @@ struct inst_private {
 
 	struct inst_devices devices; /* while it is up: what it was started with */
 	bool is_frozen;		     /* its cgroup was told to be */
+	bool had_place;		     /* it ran since this vpsd began */
 	bool is_asked;		     /* the end of this boot was asked for */
 	bool is_ending; /* from the end of the guest until it is cleaned up and recorded */
 	bool has_said_ready;
@@ -148,6 +149,20 @@ struct keeper_link {
 	unsigned tries;
 };
 
+/* CPU time of all guests up to a moment. */
+struct capacity_sample {
+	uint64_t at; /* usec, monotonic; 0 = none */
+	uint64_t usage_usec;
+};
+
+/* What all guests use: capacity.c. */
+struct capacity_usage {
+	struct cg_stats_reader reader;
+	bool has_reader;
+	sd_event_source *timer;
+	struct capacity_sample old, last; /* a rate is seen between the last but one and now */
+};
+
 struct recover_collect;
 struct stray;
 struct image_flow;
@@ -170,8 +185,9 @@ struct inst_manager {
 	size_t n_insts;
 	struct admission_host machine;
 	struct admission_load load; /* of all instances */
-	int run_fd;		    /* the run directory */
-	int log_fd;		    /* "log" in the state directory */
+	struct capacity_usage usage;
+	int run_fd; /* the run directory */
+	int log_fd; /* "log" in the state directory */
 	char boot_id[37];
 	bool is_new_boot;
 	int seccomp; /* memfd; -1 = not compiled yet */
@@ -236,11 +252,6 @@ void inst_timer_set(struct inst *i, uint64_t usec, void (*fn)(struct inst *i));
 void inst_timer_clear(struct inst *i);
 /* Looks up what this build, the host's controllers and the disk under the pool can do. */
 void manager_probe_support(struct inst_manager *m);
-/* Refuses what the host cannot enforce and does not tolerate, and a weight beyond what the disk
- * takes. */
-int inst_check_support(struct inst_manager *m, const struct spec_plan *plan,
-		       const struct spec_instance *spec, const struct spec_tenant *tenant,
-		       struct err *err);
 
 /* --- db.c: rows of this folder ------------------------------------------------------------- */
 
@@ -352,6 +363,48 @@ void inst_delete_rest(struct inst *i);
 void inst_prepared(struct inst *i);
 void inst_create_undo(struct inst *i, const char *code, const struct err *err);
 
+/* --- support.c ----------------------------------------------------------------------------- */
+
+/* What of these the host does not keep: limits without a mechanism, and swap where there is none.
+ */
+void manager_unsupported(const struct inst_manager *m, const struct spec_plan *plan,
+			 const struct spec_instance *spec, const struct spec_tenant *tenant,
+			 struct spec_items *ret);
+/* Refuses what the host cannot enforce and does not tolerate, and a weight beyond what the disk
+ * takes. 'was' = the instance that shall have this, NULL = a new one: what it has already stays. */
+int inst_check_support(struct inst_manager *m, const struct spec_plan *plan,
+		       const struct spec_instance *spec, const struct spec_tenant *tenant,
+		       const struct inst *was, struct err *err);
+
+/* --- capacity.c ---------------------------------------------------------------------------- */
+
+int capacity_start(struct inst_manager *m, struct err *err);
+void capacity_stop(struct inst_manager *m);
+/* -ENOSPC: the tenant's quota or the host has no room for 'new' in the place of 'old'; NULL = for
+ * one more instance. */
+int inst_check_room(const struct inst_manager *m, const struct inst_tenant *t,
+		    const struct spec_plan *old, const struct spec_plan *new, struct err *err);
+/* -ENOSPC: beside those that run there is no room for it, as the host has become smaller than what
+ * was sold. */
+int inst_check_start_room(const struct inst *i, struct err *err);
+/* Whether a start that comes by itself is put off for that: of one that has not run since the host
+ * was booted. Who ran keeps its place. It is logged, shown as the instance's error, and tried again
+ * later. */
+bool inst_waits_for_room(struct inst *i);
+
+/* --- tenant.c ------------------------------------------------------------------------------ */
+
+/* Ceilings of a tenant's sum. */
+void inst_tenant_limits_of(const struct inst_tenant *t, struct cg_limits *ret);
+/* Writes the ceilings of all tenants that have instances running, whatever is in use: the database
+ * is right. What fails is logged. */
+void inst_tenants_to_kernel(struct inst_manager *m);
+/* A new tenant, or another document for one that is there; 'done' when it is durable or has failed,
+ * which leaves the old one in force. -EBUSY, with nothing changed: more is in use than the new
+ * quota. */
+int inst_tenant_put(struct inst_manager *m, const struct spec_tenant *spec,
+		    void (*done)(void *arg, const struct err *err), void *arg, struct err *err);
+
 /* --- cpus.c -------------------------------------------------------------------------------- */
 
 /* Learns which CPUs a cgroup that was found has. */
@@ -392,7 +445,6 @@ void inst_limits_of(const struct inst *i, struct cg_limits *ret);
  * anew. Valid as long as the manager. */
 void inst_limits_of_plan(struct inst_manager *m, const struct spec_plan *plan,
 			 struct cg_limits *ret);
-void inst_tenant_limits_of(const struct inst_tenant *t, struct cg_limits *ret);
 void inst_sessions_done(struct inst *i);
 /* Takes over the leaves of an earlier vpsd's sessions, and removes those that are empty. */
 void inst_sessions_found(struct inst *i);

@@ -145,6 +145,7 @@ static int recover(struct inst_manager *m, struct err *err)
 	inst_cpus_respread(m);
 	if (cg_root_recount(&m->cg, &sums) < 0)
 		log_warning("cannot write the sums of the guarantees: %s", err_text(&sums));
+	inst_tenants_to_kernel(m);
 	if (!m->is_ready) {
 		recover_sweep_dir(m, m->run_fd);
 		if (!m->keeps_strays) {

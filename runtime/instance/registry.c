@@ -391,8 +391,7 @@ int inst_usage(struct inst *i, uint64_t max_age, struct cg_stats *ret, struct er
 
 void inst_unsupported(const struct inst *i, struct spec_items *ret)
 {
-	spec_unsupported(&i->effective, &i->spec, &i->tenant->spec, i->manager->host,
-			 i->manager->support, ret);
+	manager_unsupported(i->manager, &i->effective, &i->spec, &i->tenant->spec, ret);
 	inst_devices_item(i, ret);
 	inst_fence_item(i, ret);
 	inst_views_item(i, ret);

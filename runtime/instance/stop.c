@@ -157,6 +157,8 @@ int inst_restart(struct inst *i, uint64_t timeout_usec, bool force, struct op **
 {
 	int r = inst_check_verb(i, POLICY_VERB_RESTART, err);
 
+	if (r >= 0 && !inst_is_up(i) && !i->p->is_ending)
+		r = inst_check_start_room(i, err);
 	if (r < 0)
 		return r;
 	inst_remember(i);

@@ -284,6 +284,8 @@ int inst_resume(struct inst *i, struct op **ret, struct err *err)
 {
 	int r = inst_check_verb(i, POLICY_VERB_RESUME, err);
 
+	if (r >= 0 && !inst_is_up(i) && i->desired == INST_WANT_RUNNING)
+		r = inst_check_start_room(i, err);
 	if (r < 0)
 		return r;
 	inst_remember(i);

@@ -27,7 +27,7 @@ refused() {
 	alive "$(jq -r .keeper_pid <<<"$output")"
 	run vps host
 	[ "$status" -eq 0 ]
-	contains "$output" "id ranges"
+	contains "$output" "RESOURCE"
 	contains "$output" "$T/state/pool"
 }
 
@@ -149,8 +149,7 @@ refused() {
 	contains "$output" "listen[1].unix: \"$T/b.sock\" cannot be served"
 	refused '{"listen": [{"tcp": "127.0.0.1:9180"}], "tolerate_unsupported": ["*"]}'
 	contains "$output" 'listen: has no unix socket'
-	refused '{"sharing": "tenant", "reserve": {"disk": "20GiB"}, "overcommit": {"disk": 1}, "sample": "10s"}'
-	contains "$output" "reserve.disk, overcommit.disk (the disk of the host is not counted by this build)"
+	refused '{"sharing": "tenant", "sample": "10s"}'
 	contains "$output" "sharing (image files are shared by all instances of the host)"
 	contains "$output" "sample (usage is read when it is asked for)"
 	refused "{\"networks\": [{\"network\": \"nat0\", \"mode\": \"nat\", \"ipv4\": [\"10.77.0.0/16\"]}], \"run\": \"$T/other\"}"

@@ -233,3 +233,26 @@ schedule() {
 	schedule none
 	drop_instance t/w
 }
+
+@test "a weight beyond what the disk's new scheduler takes is held as far as that goes, shown, and in the way of nothing else" {
+	vm_only
+	local w
+	modprobe bfq || skip "no bfq"
+	echo "$DEV enable=1" >/sys/fs/cgroup/io.cost.qos
+	vps create t/w --plan heavy --image busybox --quiet
+	w=$(instance_cgroup t/w)
+	equal "$(head -n 1 "$w/io.weight")" "default 5000"
+	schedule bfq
+	vps set t/w pids=70 >/dev/null
+	equal "$(cat "$w/pids.max") $(head -n 1 "$w/io.bfq.weight")" "70 default 1000"
+	equal "$(limit t/w disk.weight configured) $(limit t/w disk.weight effective) $(limit t/w disk.weight actual)" "5000 false 1000"
+	contains "$(limit t/w disk.weight reason)" "more than 'io.bfq.weight' of this disk takes: the kernel holds 1000"
+	run vps set t/w disk.weight=5001
+	[ "$status" -eq 1 ]
+	contains "$output" "disk.weight 5001 is more than the scheduler of $DISK takes, 1000"
+	schedule none
+	echo "$DEV enable=0" >/sys/fs/cgroup/io.cost.qos
+	vps set t/w pids=71 >/dev/null
+	equal "$(cat "$w/pids.max")" 71
+	drop_instance t/w
+}

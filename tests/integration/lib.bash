@@ -98,8 +98,8 @@ host_document() {
 	jq -n --arg t "$T" --argjson tolerate "$tolerate" '{
 		listen: [{unix: ($t + "/run/vpsd.sock"), group: "games"}],
 		state: ($t + "/state"), pool: ($t + "/state/pool"), run: ($t + "/run"),
-		reserve: {cores: 0, memory: "64MiB"},
-		overcommit: {cpu: 1000, memory: 1000},
+		reserve: {cores: 0, memory: "64MiB", disk: "0"},
+		overcommit: {cpu: 1000, memory: 1000, disk: 1000},
 		idmap: {base: 100000000, count: 64},
 		required_controllers: (if $tolerate == [] then ["cpu", "memory", "pids"] else [] end),
 		tolerate_unsupported: $tolerate,

@@ -102,7 +102,7 @@ refused() {
 	contains "$(vps info t/a)" "freeze, since $(field t/a .suspended.since): invoice 4711"
 	vps wait t/a suspended --timeout 1
 	# What it holds is still sold.
-	equal "$(vps host --json | jq .capacity.memory_limit)" $((64 << 20))
+	equal "$(vps host --json | jq '.capacity.resources[] | select(.resource == "memory") | .sold')" $((64 << 20))
 }
 
 @test "start, restart, exec, shell and console are refused, with the reason and the way out" {

@@ -68,7 +68,7 @@ setup_file() {
 	prepare_root
 	make -C "$REPO" -s -o all O="$O" DESTDIR="$T/root" install
 	# Only what the machine's size asks for.
-	jq '. + {reserve: {cores: 0, memory: "64MiB"}, overcommit: {cpu: 100, memory: 100},
+	jq '. + {reserve: {cores: 0, memory: "64MiB", disk: "0"}, overcommit: {cpu: 100, memory: 100, disk: 100},
 		stop_timeout: "60s"}' "$REPO/config/defaults/vpsd.json" >"$T/root/etc/vpsd/vpsd.json"
 	enable_controllers
 	boot_box

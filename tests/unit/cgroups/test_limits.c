@@ -440,6 +440,7 @@ static void test_no_disk(void **state)
 	struct fake *f = *state;
 	struct cg_limits l = sample();
 	struct cg_disk disk = vda;
+	struct cg_limit_status st[CG_LIMIT_MAX];
 	uint64_t v = 7;
 
 	l.disk = &disk;
@@ -452,7 +453,18 @@ static void test_no_disk(void **state)
 	disk.weight_max = CG_DISK_WEIGHT_MAX_BFQ;
 	put(f->instance, "io.bfq.weight", "default 100\n");
 	expect_reason(f->instance, &l, CG_LIMIT_DISK_WEIGHT,
-		      "more than the scheduler bfq takes, 1000");
+		      "more than 'io.bfq.weight' of this disk takes: the kernel holds 1000");
+	expect(f->instance, "io.bfq.weight", "default 1000");
+	/* Whatever else changes goes on. */
+	l.value[CG_LIMIT_PIDS_MAX] = 77;
+	assert_int_equal(cg_limits_apply(f->instance, &l, NULL, NULL), 0);
+	expect(f->instance, "pids.max", "77");
+	/* Another value in the file is told before that. */
+	put(f->instance, "io.bfq.weight", "default 500\n");
+	assert_int_equal(cg_limits_read(f->instance, 0, &l, st, NULL), 0);
+	assert_string_equal(st[CG_LIMIT_DISK_WEIGHT].reason,
+			    "the kernel holds 500 in 'io.bfq.weight'");
+	put(f->instance, "io.bfq.weight", "default 1000\n");
 	l.value[CG_LIMIT_DISK_WEIGHT] = 1000;
 	assert_int_equal(cg_limits_apply(f->instance, &l, NULL, NULL), 0);
 	expect(f->instance, "io.bfq.weight", "default 1000");

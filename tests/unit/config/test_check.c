@@ -78,8 +78,8 @@ static void cross_checks(void **state)
 		{{"{\"tenant\": \"t\"}", "{\"tenant\": \"t\"}"},
 		 "1.json: tenant: \"t\" has a document already, 0.json\n"},
 		/* What this build does not do, as vpsd says it at its start. */
-		{{"{\"sample\": \"10s\", \"reserve\": {\"disk\": \"1GiB\"}, "
-		  "\"tolerate_unsupported\": [\"reserve.disk\"]}"},
+		{{"{\"sample\": \"10s\", \"webhooks\": [{\"url\": \"http://x\"}], "
+		  "\"tolerate_unsupported\": [\"webhooks\"]}"},
 		 "0.json: sample: is not supported: usage is read when it is asked for; leave the "
 		 "key out, or tolerate it with \"tolerate_unsupported\": [\"sample\"]\n"},
 		{{"{}", "{}"}, "1.json: is a second host document; 0.json is the first\n"},
@@ -91,6 +91,10 @@ static void cross_checks(void **state)
 		 "1.json: quota.cores: the instances have 4 cores; the quota is 3\n"
 		 "1.json: quota.memory: the instances have 2560MiB; the quota is 2GiB\n"
 		 "1.json: quota.disk: the instances have 20GiB; the quota is 10GiB\n"},
+		{{PLAN("a", "1", "1GiB"),
+		  "{\"tenant\": \"t\", \"quota\": {\"pids\": 1023}, \"instances\": [" INST(
+			  "x", "a", "") "," INST("y", "a", "") "]}"},
+		 "1.json: quota.pids: the instances have 1024 pids; the quota is 1023\n"},
 		{{PLAN("a", "1", "1GiB"),
 		  "{\"tenant\": \"t\", \"instances\": [" INST(
 			  "x", "a", ", \"overrides\": {\"cpu\": {\"guarantee\": 3}}") "]}"},
@@ -224,7 +228,7 @@ static void everything_unsupported(void **state)
 		" \"snapshots\": 1, \"backups\": 1}";
 	static const char tenant_text[] =
 		"{\"tenant\": \"t\", \"ssh_keys\": [\"ssh-rsa AAAA\"], \"quota\": {\"instances\": "
-		"1, \"cores\": 1, \"memory\": \"1GiB\","
+		"1, \"cores\": 1, \"memory\": \"1GiB\", \"pids\": 0,"
 		" \"disk\": \"1GiB\", \"ipv4\": 0, \"transfer\": \"1GiB\"}, \"instances\": "
 		"[{\"name\": \"a\", \"plan\": \"p\","
 		" \"image\": \"i\", \"network\": [{\"network\": \"n\"}], \"firewall\": "
@@ -344,7 +348,7 @@ static void host_items(void **state)
 			  "[{\"network\": \"a\", \"mode\": \"nat\", \"ipv4\": "
 			  "[\"10.0.0.0/8\"]}], \"backup_targets\": [{\"target\": \"nas\", "
 			  "\"path\": \"/mnt\"}]}",
-			  "reserve.disk overcommit.disk networks sample backup_targets ");
+			  "networks sample backup_targets ");
 }
 
 /* The shipped host document starts vpsd. */

@@ -181,7 +181,7 @@ static void kernel_limits(void **state)
 		{"{\"plan\": \"p\", \"version\": 1, \"cpu\": {\"cores\": 2, \"dedicated\": true}, "
 		 "\"memory\": {\"limit\": \"1GiB\"}}",
 		 2000, 200, 1ull << 30},
-		{"{\"plan\": \"p\", \"version\": 1, \"cpu\": {\"cores\": 200, \"guarantee\": 200}, "
+		{"{\"plan\": \"p\", \"version\": 1, \"cpu\": {\"cores\": 200, \"guarantee\": 100}, "
 		 "\"memory\": {\"limit\": \"1GiB\"}}",
 		 200000, 10000, 0},
 	};

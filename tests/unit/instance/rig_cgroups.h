@@ -202,10 +202,24 @@ int cg_tenant_apply(struct cg_root *r, const char *tenant_id, const struct cg_li
 {
 	(void)r;
 	(void)tenant_id;
-	(void)l;
-	(void)flags;
 	(void)status;
+	if (!(flags & CG_APPLY_FORCE) && l->value[CG_LIMIT_MEMORY_MAX] < rig->tenant_memory_used)
+		return err_set(err, EBUSY, "cannot lower 'memory.limit': in use");
+	rig->tenant_limits = *l;
+	return 0;
+}
+
+int cg_tenant_read(const struct cg_root *r, const char *tenant_id, const struct cg_limits *l,
+		   struct cg_limit_status *status, struct err *err)
+{
+	(void)r;
+	(void)tenant_id;
 	(void)err;
+	for (int i = 0; i < CG_LIMIT_MAX; i++)
+		status[i] = (struct cg_limit_status){.effective = l->value[i] ==
+								  rig->tenant_limits.value[i],
+						     .configured = l->value[i],
+						     .actual = rig->tenant_limits.value[i]};
 	return 0;
 }
 

@@ -111,6 +111,8 @@ struct rig {
 	bool never_freezes;		/* processes that do not stand still */
 	unsigned freezes, thaws;	/* writes */
 	unsigned limits_fail;		/* so many writings of limits fail */
+	struct cg_limits tenant_limits; /* as they were written last, of whatever tenant */
+	uint64_t tenant_memory_used;	/* no quota goes below unforced */
 	uint64_t memory_used;		/* of each instance: no limit goes below unforced */
 	unsigned busy;			/* so many removals find processes */
 	int timeout_ms;			/* the longest wait that was asked for */

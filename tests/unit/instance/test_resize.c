@@ -506,7 +506,7 @@ static void test_all_of_a_plan(void **state)
 #define SHORT " [not enough memory: 192MiB wanted, 64MiB left of 480MiB in the tenant's quota]"
 	shows(previewed_all("tiny@1", "big"), "change t/a:" TO_BIG "; refused t/b:" TO_BIG SHORT);
 	assert_int_equal(inst_capacity(rig->m, &after, NULL), 0);
-	assert_int_equal(before.memory_limit, after.memory_limit);
+	assert_memory_equal(before.resources, after.resources, sizeof(before.resources));
 	assert_int_equal(a->plan->instances, 2);
 	holds(a, "tiny", 1, 64, 64);
 	end = ended(all_begin("tiny@1", "big"));

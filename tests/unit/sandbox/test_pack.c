@@ -310,11 +310,14 @@ static void a_launch_without_views(void **state)
 static void an_fd_is_taken_once(void **state)
 {
 	_cleanup_close_ int fd = null_fd();
-	struct msg *m = packed(fd, true);
+	struct sbx_launch l = some_launch(fd);
+	struct msg *m = msg_new(TYPE, 0);
 	const uint8_t one[4] = {1, 0, 0, 0}, three[4] = {3, 0, 0, 0};
-	size_t last = m->len - 8; /* the two layers come last */
+	size_t last;
 
 	(void)state;
+	assert_int_equal(sbx_launch_pack(&l, m, NULL), 0);
+	last = m->len - 8; /* the two layers come last */
 	assert_memory_equal(m->payload + last, three, 4);
 	memcpy(m->payload + last, one, 4); /* the upper's */
 	assert_int_equal(unpack(m, true), -EPROTO);
