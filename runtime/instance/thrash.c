@@ -103,28 +103,26 @@ void thrash_explain(struct inst *i)
 /* Writes all limits of the instance, with what is held back. */
 static int write_limits(struct inst *i, struct err *err)
 {
-	int r = inst_change_kernel(i, &i->effective, CG_APPLY_FORCE, err);
+	return inst_change_kernel(i, &i->effective, CG_APPLY_FORCE, err);
+}
 
-	if (r >= 0)
-		(void)inst_limits_refresh(i, NULL);
+static int hold_reads(struct inst *i, struct err *err)
+{
+	const struct cg_limit_status *s = &i->limits[CG_LIMIT_DISK_READ_IOPS];
+	int r = write_limits(i, err);
+
+	if (r >= 0 && inst_limits_refresh(i, NULL) >= 0 && s->actual > rule_of(i)->read_iops)
+		return err_set(err, EOPNOTSUPP, "%s", s->reason);
 	return r;
 }
 
 static void throttle(struct inst *i)
 {
-	char what[80];
 	struct err err = ERR_INIT;
-	const char *why = i->manager->support_no_io;
-	int r;
+	char what[80];
 
-	if (why) {
-		(void)err_set(&err, EOPNOTSUPP, "%s", why);
-		say(i, "its reads cannot be held back: ", &err, NULL);
-		return;
-	}
 	i->thrash.is_throttled = true;
-	r = write_limits(i, &err);
-	if (r < 0) {
+	if (hold_reads(i, &err) < 0) {
 		i->thrash.is_throttled = false;
 		say(i, "its reads cannot be held back: ", &err, NULL);
 		return;
@@ -140,8 +138,10 @@ static bool release(struct inst *i)
 	struct err err = ERR_INIT;
 
 	i->thrash.is_throttled = false;
-	if (write_limits(i, &err) >= 0)
+	if (write_limits(i, &err) >= 0) {
+		(void)inst_limits_refresh(i, NULL);
 		return true;
+	}
 	log_error("%s: cannot give its reads back: %s", i->full_name, err_text(&err));
 	i->thrash.is_throttled = true;
 	return false;

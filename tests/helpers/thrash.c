@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * thrash FILE MIB: maps a file of that size, made anew, and reads its pages in no order without
- * end. With less memory than that it does nothing but wait for pages that it had before. Prints
- * "up" when the file is there.
+ * thrash FILE MIB [HELD]: maps a file of that size, made anew, and reads its pages in no order
+ * without end; HELD MiB of memory are in use meanwhile. With less memory than all that it does
+ * nothing but wait for pages that it had before. Prints "up" when the file is there.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -28,7 +28,8 @@ static int fill(int fd, size_t size)
 
 int main(int argc, char **argv)
 {
-	const size_t size = argc == 3 ? (size_t)strtoul(argv[2], NULL, 10) << 20 : 0;
+	const size_t held = argc == 4 ? (size_t)strtoul(argv[3], NULL, 10) << 20 : 0;
+	const size_t size = argc >= 3 ? (size_t)strtoul(argv[2], NULL, 10) << 20 : 0;
 	uint32_t random = 1;
 	unsigned sum = 0;
 	const volatile char *map;
@@ -36,6 +37,8 @@ int main(int argc, char **argv)
 
 	if (size == 0)
 		return 2;
+	if (held && !memset(malloc(held), 'x', held))
+		return 1;
 	fd = open(argv[1], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0 || fill(fd, size) < 0) {
 		perror(argv[1]);
