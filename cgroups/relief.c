@@ -108,8 +108,8 @@ static int is_it(void *arg, pid_t pid, struct err *err)
 }
 
 /* What was read by number may have been of a process that is gone. The pidfd pins one process: when
- * the cgroup lists its number afterwards, and it can still be signalled then, the number was its own
- * all the time, so it is this process that lives in the cgroup. */
+ * the cgroup lists its number afterwards, and it can still be signalled then, the number was its
+ * own all the time, so it is this process that lives in the cgroup. */
 static int kill_pinned(int dirfd, pid_t pid, struct err *err)
 {
 	_cleanup_pidref_ struct pidref p = PIDREF_INIT;

@@ -57,15 +57,28 @@ int cg_stall_parse(const char *text, uint64_t *ret_usec)
 	return scan(total + sizeof(key) - 1, ret_usec);
 }
 
-int cg_stall_get(int dirfd, uint64_t *ret_usec, struct err *err)
+static int stall_of(int dirfd, const char *name, uint64_t *ret, struct err *err)
 {
 	char text[PRESSURE_TEXT] = "";
-	ssize_t n = file_read_short_at(dirfd, "memory.pressure", text, sizeof(text), err);
+	ssize_t n = file_read_short_at(dirfd, name, text, sizeof(text), err);
 
 	if (n < 0)
 		return (int)n;
-	if (cg_stall_parse(text, ret_usec) < 0)
-		return err_set(err, EBADMSG, "cannot understand 'memory.pressure'");
+	if (cg_stall_parse(text, ret) < 0)
+		return err_set(err, EBADMSG, "cannot understand '%s'", name);
+	return 0;
+}
+
+int cg_stall_get(int dirfd, struct cg_stall *ret, struct err *err)
+{
+	struct cg_stall s;
+	int r = stall_of(dirfd, "memory.pressure", &s.memory, err);
+
+	if (r >= 0)
+		r = stall_of(dirfd, "io.pressure", &s.io, err);
+	if (r < 0)
+		return r;
+	*ret = s;
 	return 0;
 }
 
@@ -75,8 +88,9 @@ int cg_refaults_parse(const char *stat, const char *events, struct cg_refaults *
 
 	/* Split in two since 5.9; without swap the second stays 0. */
 	if (add(stat, "workingset_refault_file", &r.pages) < 0 ||
-	    add(stat, "workingset_refault_anon", &r.pages) < 0 || add(events, "max", &r.hits) < 0 ||
-	    add(events, "high", &r.hits) < 0)
+	    add(stat, "workingset_refault_anon", &r.pages) < 0 ||
+	    add(stat, "active_file", &r.cache) < 0 || add(stat, "inactive_file", &r.cache) < 0 ||
+	    add(events, "max", &r.hits) < 0 || add(events, "high", &r.hits) < 0)
 		return -EBADMSG;
 	*ret = r;
 	return 0;
@@ -102,14 +116,14 @@ int cg_refaults_get(int dirfd, struct cg_refaults *ret, struct err *err)
 const char *cg_strain_why_not(int dirfd)
 {
 	struct cg_refaults refaults;
-	uint64_t usec;
+	struct cg_stall stall;
 	int r = cg_refaults_get(dirfd, &refaults, NULL);
 
 	if (r == -ENOENT)
 		return "the host has no memory controller";
 	if (r < 0)
 		return "this kernel does not count refaults";
-	r = cg_stall_get(dirfd, &usec, NULL);
+	r = cg_stall_get(dirfd, &stall, NULL);
 	if (r == -ENOENT || r == -EOPNOTSUPP)
 		return "this kernel has no pressure figures: boot it with psi=1";
 	return r < 0 ? "the kernel's pressure figures cannot be read" : NULL;

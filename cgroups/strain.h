@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Whether a cgroup is stuck at its memory limit, by what the kernel counts: the time in which
- * nothing in it got on for want of memory, the pages that it had to read again, and how often its
- * own limit was in the way. Counters since the cgroup was made: two readings make a rate. All files
- * are the cgroup's own, opened by name below its descriptor.
+ * nothing in it got on, the pages that it had to read again, how often its own limit was in the
+ * way, and what is left for files. Counters since the cgroup was made: two readings make a rate.
+ * All files are the cgroup's own, opened by name below its descriptor.
  */
 #pragma once
 
@@ -11,16 +11,23 @@
 
 #include "base/err.h"
 
-/* Microseconds in which all tasks that had something to do waited for memory: "full" of
- * memory.pressure (Documentation/accounting/psi.rst). -ENOENT without the controller or pressure
- * figures, -EOPNOTSUPP where they are switched off, -ENODEV when the cgroup is gone. */
-int cg_stall_get(int dirfd, uint64_t *ret_usec, struct err *err);
-/* The same from the file's text; -EBADMSG. */
+/* Microseconds in which all tasks that had something to do waited: "full" of memory.pressure and
+ * io.pressure (Documentation/accounting/psi.rst). Time may count in both. */
+struct cg_stall {
+	uint64_t memory;
+	uint64_t io;
+};
+
+/* -ENOENT without pressure figures, -EOPNOTSUPP where they are switched off, -ENODEV when the
+ * cgroup is gone. */
+int cg_stall_get(int dirfd, struct cg_stall *ret, struct err *err);
+/* One of the two, from the file's text; -EBADMSG. */
 int cg_stall_parse(const char *text, uint64_t *ret_usec);
 
 struct cg_refaults {
-	uint64_t pages; /* read again soon after they were given up: files and swap */
+	uint64_t pages; /* read again after they were given up: files and swap */
 	uint64_t hits;	/* times that a limit of the cgroup or below it was met */
+	uint64_t cache; /* bytes of files that are in memory now, but for memory file systems */
 };
 
 /* From memory.stat and memory.events; reading the former costs the kernel some ten microseconds. */

@@ -19,8 +19,7 @@ static void add_query(struct sbuf *path, const char *key, const char *value)
 
 static void print_events(const json_t *answer)
 {
-	static const char *const heads[] = {"CURSOR", "TIME",	 "INSTANCE",
-					    "EVENT",  "MESSAGE", NULL};
+	static const char *const heads[] = {"CURSOR", "TIME", "INSTANCE", "EVENT", "MESSAGE", NULL};
 	struct table *t = table_new(heads);
 	size_t i;
 	json_t *e;

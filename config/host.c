@@ -109,23 +109,24 @@ static const struct json_row network_rows[] = {
 static const struct json_table network_table =
 	JSON_TABLE("a network", struct spec_network, network_rows);
 
-/* memory_pressure: "full" is the share of time in which a workload that stays in it is thrashing
- * (Documentation/accounting/psi.rst); systemd-oomd(8) acts at 60 % for 30 s. refaults: a page that
- * is read again is up to one random read, and a spinning disk does some hundred of them. */
+/* pressure: a workload that stays in "full" is thrashing (Documentation/accounting/psi.rst);
+ * systemd-oomd(8) acts at 60 % for 30 s. refaults: a page that is read again is up to one random
+ * read, and a spinning disk does some hundred of them. */
 static const struct json_row thrash_rows[] = {
 	ROW(spec_thrash, action, "action", ENUM, .def = "\"kill\"", .names = thrash_names,
 	    .expect = "what is done"),
-	ROW(spec_thrash, memory_pressure, "memory_pressure", U64, .def = "50", .min = 1, .max = 100,
+	ROW(spec_thrash, pressure, "pressure", U64, .def = "50", .min = 1, .max = 100,
 	    .expect = "per cent of time", .example = "50"),
 	ROW(spec_thrash, refaults, "refaults", U64, .def = "100", .min = 1, .max = 1000000000,
 	    .expect = "pages a second", .example = "100"),
+	ROW(spec_thrash, cache, "cache", U64, .def = "10", .max = 100,
+	    .expect = "per cent of memory", .example = "10"),
 	ROW(spec_thrash, after, "after", DURATION, .def = "\"60s\"", .min = 1000000,
 	    .max = 3600000000, .expect = "a duration", .example = "60s"),
 	ROW(spec_thrash, read_iops, "read_iops", U64, .def = "50", .min = 1, .max = 1000000000,
 	    .expect = "reads a second", .example = "50"),
 };
-static const struct json_table thrash_table =
-	JSON_TABLE("thrash", struct spec_thrash, thrash_rows);
+static const struct json_table thrash_table = JSON_TABLE("thrash", struct spec_thrash, thrash_rows);
 
 static const struct json_row webhook_rows[] = {
 	ROW(spec_webhook, url, "url", STRING, .flags = JSON_ROW_REQUIRED, .is_valid = spec_is_url,

@@ -99,10 +99,11 @@ enum spec_thrash_action {
 struct spec_thrash {
 	struct json_seen seen;
 	enum spec_thrash_action action;
-	uint64_t memory_pressure; /* per cent of the time in which nothing in it gets on */
-	uint64_t refaults;	  /* pages a second that it reads again */
-	uint64_t after;		  /* microseconds without a break */
-	uint64_t read_iops;	  /* reads a second that a throttled one has left */
+	uint64_t pressure;  /* per cent of the time in which nothing in it gets on */
+	uint64_t refaults;  /* pages a second that it reads again */
+	uint64_t cache;	    /* per cent of its memory: with less left for files it is squeezed */
+	uint64_t after;	    /* microseconds without a break */
+	uint64_t read_iops; /* reads a second that a throttled one has left */
 };
 
 struct spec_webhook {

@@ -82,8 +82,8 @@ int api_events_list(struct request *rq, struct err *err)
 	next = w.since;
 	skip = w.has_since ? 0 : count_older(m, &w);
 	missed = w.has_since && (w.since > newest || (oldest > 0 && w.since + 1 < oldest));
-	for (const struct event *e = inst_event_next(m, w.since);
-	     e && json_array_size(a) < w.limit; e = inst_event_next(m, e->cursor)) {
+	for (const struct event *e = inst_event_next(m, w.since); e && json_array_size(a) < w.limit;
+	     e = inst_event_next(m, e->cursor)) {
 		next = e->cursor;
 		if (!is_wanted(&w, e))
 			continue;

@@ -426,7 +426,8 @@ static int load_event(void *arg, const struct store_row *r, struct err *err)
 	    str_copy(like.kind, sizeof(like.kind), store_row_text(r, 4)) < 0)
 		return err_set(err, EBADMSG, "the row of an event is damaged");
 	/* History is no reason not to start. */
-	if (*store_row_text(r, 6) && load_json(store_row_text(r, 6), "an event", &details, &why) < 0)
+	if (*store_row_text(r, 6) &&
+	    load_json(store_row_text(r, 6), "an event", &details, &why) < 0)
 		log_warning("the details of an event are lost: %s", err_text(&why));
 	return event_log_load(m->events, &like, store_row_text(r, 5), take_ptr(details), err);
 }

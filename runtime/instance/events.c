@@ -16,8 +16,8 @@ struct slot {
 };
 
 struct event_log {
-	unsigned refs;		     /* the manager's, and one for each commit under way */
-	uint64_t next;		     /* cursor of the next one */
+	unsigned refs;		       /* the manager's, and one for each commit under way */
+	uint64_t next;		       /* cursor of the next one */
 	struct slot slots[EVENTS_MAX]; /* at cursor % EVENTS_MAX */
 };
 
@@ -124,10 +124,8 @@ void inst_note(const struct inst *i, const char *kind, const char *message, json
 		return;
 	}
 	clear(s);
-	s->event = (struct event){.cursor = l->next++,
-				  .time = now_seconds(),
-				  .message = text,
-				  .details = details};
+	s->event = (struct event){
+		.cursor = l->next++, .time = now_seconds(), .message = text, .details = details};
 	memcpy(s->event.instance_id, i->id, sizeof(s->event.instance_id));
 	memcpy(s->event.name, i->full_name, sizeof(s->event.name));
 	(void)str_copy(s->event.kind, sizeof(s->event.kind), kind);

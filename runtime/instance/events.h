@@ -17,13 +17,13 @@ struct inst_manager;
 #define EVENTS_MAX 4096u /* kept; the oldest go */
 
 struct event {
-	uint64_t cursor;	/* 1 and up; numbers may be missing */
-	uint64_t time;		/* seconds since the epoch */
+	uint64_t cursor; /* 1 and up; numbers may be missing */
+	uint64_t time;	 /* seconds since the epoch */
 	char instance_id[ID_TEXT];
-	char name[130];		/* "acme/web1" as it was called then */
-	char kind[24];		/* "thrash", "started", ... */
-	char *message;		/* one line for people; "" = the kind says it all */
-	json_t *details;	/* object for programs; NULL = none */
+	char name[130];	 /* "acme/web1" as it was called then */
+	char kind[24];	 /* "thrash", "started", ... */
+	char *message;	 /* one line for people; "" = the kind says it all */
+	json_t *details; /* object for programs; NULL = none */
 };
 
 /* The first that is seen with a cursor above 'since'; NULL = none. Valid until the loop goes on. */

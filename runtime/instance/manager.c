@@ -325,7 +325,7 @@ int inst_manager_new(const struct inst_config *c, struct inst_manager **ret, str
 	m->ops = op_ring_new();
 	m->events = event_log_new();
 	r = m->ops && m->events ? open_all(m, c, err)
-		   : err_set(err, ENOMEM, "cannot start the manager: out of memory");
+				: err_set(err, ENOMEM, "cannot start the manager: out of memory");
 	if (r >= 0)
 		r = db_load(m, err);
 	if (r < 0) {

@@ -272,8 +272,8 @@ void inst_note_state(const struct inst *i, enum inst_state from);
 /* Looks at all guests from now on, where the kernel has the figures. */
 void thrash_start(struct inst_manager *m);
 void thrash_stop(struct inst_manager *m);
-/* Why guests are not watched, or what the host document asks for cannot be done; NULL = all is well.
- * 'no_io': why limits of the disk cannot be set; NULL = they can. */
+/* Why guests are not watched, or what the host document asks for cannot be done; NULL = all is
+ * well. 'no_io': why limits of the disk cannot be set; NULL = they can. */
 const char *thrash_why_not(const struct inst_manager *m, const char *no_io);
 /* Looks at one; what the timer does for each. */
 void thrash_look(struct inst *i);

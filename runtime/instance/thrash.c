@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Guests that are stuck at their memory limit: a timer reads a few kernel files of each, thrash.h
- * decides, and what is done about it is written down as an event. An idle guest costs one short
- * file a reading.
+ * decides, and what is done about it is written down as an event. An idle guest costs two short
+ * files a reading.
  *
  * Nothing of this is kept: limits are written from the database when vpsd starts, so what one held
  * back is given back by the next, which begins to look anew.
@@ -48,9 +48,11 @@ const char *thrash_why_not(const struct inst_manager *m, const char *no_io)
 
 static json_t *details_of(const struct inst *i, const struct thrash_watch *w, uint64_t seconds)
 {
-	return json_pack("{s:s, s:f, s:I, s:I}", "action", action_names[rule_of(i)->action],
-			 "memory_pressure", w->share / 100.0, "refaults", (json_int_t)w->rate,
-			 "seconds", (json_int_t)seconds);
+	return json_pack("{s:s, s:f, s:f, s:I, s:I, s:I}", "action",
+			 action_names[rule_of(i)->action], "memory_pressure",
+			 w->memory_share / 100.0, "io_pressure", w->io_share / 100.0, "refaults",
+			 (json_int_t)w->rate, "cache", (json_int_t)w->last.cache, "seconds",
+			 (json_int_t)seconds);
 }
 
 /* 'result' (borrowed) is an object to be shown as well, NULL = none. */
@@ -58,17 +60,19 @@ static void say(struct inst *i, const char *what, const struct err *err, const j
 {
 	const struct thrash_watch *w = &i->p->watched;
 	json_t *details = details_of(i, w, i->p->thrash_seconds);
-	char text[900];
+	char text[900], cache[NUM_TEXT];
 
+	num_format_size_short(cache, w->last.cache);
 	if (result)
 		(void)json_object_update(details, (json_t *)(uintptr_t)result);
 	if (err)
 		(void)json_object_set_new(details, "error", json_string(err_text(err)));
 	if (str_fmt(text, sizeof(text),
-		    "stuck at its memory limit for %" PRIu64 " s (pressure %" PRIu32
-		    " %%, %" PRIu64 " pages a second read again): %s%s",
-		    i->p->thrash_seconds, w->share / 100, w->rate, what,
-		    err ? err_text(err) : "") < 0)
+		    "stuck at its memory limit for %" PRIu64 " s (waits for memory %" PRIu32
+		    " %%, for the disk %" PRIu32 " %%, reads %" PRIu64
+		    " pages a second again, %s left for files): %s%s",
+		    i->p->thrash_seconds, w->memory_share / 100, w->io_share / 100, w->rate, cache,
+		    what, err ? err_text(err) : "") < 0)
 		(void)str_copy(text, sizeof(text), what);
 	log_warning("%s: %s", i->full_name, text);
 	inst_note(i, "thrash", text, details);
@@ -161,14 +165,12 @@ static void on_relieved(void *arg, const char *code, const struct err *err, json
 	}
 	if (killed) {
 		num_format_size_short(
-			size,
-			(uint64_t)json_integer_value(json_object_get(killed, "memory")));
+			size, (uint64_t)json_integer_value(json_object_get(killed, "memory")));
 		(void)str_fmt(what, sizeof(what), "killed '%.63s', which held %s",
 			      json_string_value(json_object_get(killed, "command")), size);
 	} else {
 		num_format_size_short(
-			size,
-			(uint64_t)json_integer_value(json_object_get(result, "reclaimed")));
+			size, (uint64_t)json_integer_value(json_object_get(result, "reclaimed")));
 		(void)str_fmt(what, sizeof(what), "%s reclaimed", size);
 	}
 	say(i, what, NULL, result);
@@ -186,10 +188,9 @@ static void relieve(struct inst *i)
 {
 	char path[CG_PATH_MAX], pid[NUM_TEXT], start[NUM_TEXT], bytes[NUM_TEXT];
 	const bool is_kill = rule_of(i)->action == SPEC_THRASH_KILL;
-	const char *const argv[] = {"relieve",	 "--cgroup", path,
-				    "--init",	 pid,	     "--start",
-				    start,	 is_kill ? NULL : "--reclaim",
-				    bytes,	 NULL};
+	const char *const argv[] = {"relieve", "--cgroup", path,  "--init",
+				    pid,       "--start",  start, is_kill ? NULL : "--reclaim",
+				    bytes,     NULL};
 	const struct job_spec job = {.argv = argv,
 				     .flags = JOB_IMMEDIATE,
 				     .timeout_usec = RELIEF_LIMIT,
@@ -280,13 +281,17 @@ static int read_sample(const struct inst *i, struct thrash_sample *ret)
 	const struct thrash_watch *w = &i->p->watched;
 	struct thrash_sample s = {.at = now_usec()};
 	struct cg_refaults more;
-	int r = cg_stall_get(i->p->cg.fd, &s.stall, NULL);
+	struct cg_stall stall = {0};
+	int r = cg_stall_get(i->p->cg.fd, &stall, NULL);
 
+	s.memory_stall = stall.memory;
+	s.io_stall = stall.io;
 	if (r >= 0 && thrash_wants_refaults(rule_of(i), w, &s)) {
 		r = cg_refaults_get(i->p->cg.fd, &more, NULL);
 		s.has_refaults = r >= 0;
 		s.refaults = s.has_refaults ? more.pages : 0;
 		s.hits = s.has_refaults ? more.hits : 0;
+		s.cache = s.has_refaults ? more.cache : 0;
 	}
 	if (r >= 0)
 		*ret = s;
@@ -310,7 +315,10 @@ void thrash_look(struct inst *i)
 	/* Its limits may be changing: later. Without a limit of its own it is never stuck there. */
 	if (i->op || own_limit(i) == JSON_UNLIMITED || read_sample(i, &s) < 0)
 		return;
-	step = thrash_decide(rule_of(i), w, &s, i->thrash.is_throttled);
+	step = thrash_decide(rule_of(i),
+			     &(struct thrash_guest){.limit = own_limit(i),
+						    .is_throttled = i->thrash.is_throttled},
+			     w, &s);
 	if (step == THRASH_ACT)
 		act(i);
 	/* Also what could not be given back before. */

@@ -6,9 +6,18 @@
  * It thrashes while, between two readings, nothing in it got on for the given share of the time,
  * it read the given number of pages again, and it met its own limit: all three, as each alone is
  * ordinary. Pressure without refaults is a guest that memory.high slows as its plan says, refaults
- * without pressure a server whose files are larger than its memory, and both without its own limit
- * a host that is short of memory, which is no fault of the guest's. Once it thrashes, half of the
- * figures is enough to go on, so that a thrasher at the edge is not forgotten with each reading.
+ * without pressure a server that reads much, and both without its own limit a host that is short of
+ * memory, which is no fault of the guest's.
+ *
+ * What it waits for is memory, as the kernel has it, or the disk while next to nothing of its
+ * memory is left for files. The kernel alone is not enough: it counts a wait for a page as one for
+ * memory if the page comes back before as many others were given up as are active, and with a cache
+ * that small hardly any does (mm/workingset.c, without swap). The disk alone is not either: a
+ * server whose files are larger than its memory waits for it as well, and nothing is to be won
+ * there.
+ *
+ * Once it thrashes, half of pressure and refaults is enough to go on, so that a thrasher at the
+ * edge is not forgotten with each reading.
  */
 #pragma once
 
@@ -19,11 +28,13 @@
 
 /* Counters; see cgroups/strain.h. */
 struct thrash_sample {
-	uint64_t at;	   /* microseconds, monotonic */
-	uint64_t stall;	   /* microseconds */
-	bool has_refaults; /* the two below were read */
-	uint64_t refaults; /* pages */
+	uint64_t at;	       /* microseconds, monotonic */
+	uint64_t memory_stall; /* microseconds */
+	uint64_t io_stall;     /* microseconds */
+	bool has_refaults;     /* the three below were read */
+	uint64_t refaults;     /* pages */
 	uint64_t hits;
+	uint64_t cache; /* bytes, now */
 };
 
 enum thrash_step {
@@ -42,8 +53,8 @@ struct thrash_watch {
 	uint64_t acted; /* the last THRASH_ACT of this episode */
 	unsigned steps; /* how many there were */
 	/* Between the last two readings. */
-	uint32_t share; /* hundredths of a per cent of the time */
-	uint64_t rate;	/* refaults a second; 0 where they were not read twice */
+	uint32_t memory_share, io_share; /* hundredths of a per cent of the time */
+	uint64_t rate;			 /* refaults a second; 0 where they were not read twice */
 };
 
 /* How long from one reading to the next, in microseconds. */
@@ -51,8 +62,12 @@ uint64_t thrash_interval(const struct spec_thrash *rule);
 /* Whether the refaults are worth reading for a sample that has none yet. */
 bool thrash_wants_refaults(const struct spec_thrash *rule, const struct thrash_watch *w,
 			   const struct thrash_sample *s);
+struct thrash_guest {
+	uint64_t limit;	   /* bytes of memory */
+	bool is_throttled; /* its reads are held back, so that their number says nothing */
+};
+
 /* Takes a reading, says what is to be done. A zeroed watch is a guest that was not looked at yet:
- * zero it when it is another boot, or was stopped, frozen or changed meanwhile. 'is_throttled': its
- * reads are held back, so that their number says nothing. */
-enum thrash_step thrash_decide(const struct spec_thrash *rule, struct thrash_watch *w,
-			       const struct thrash_sample *s, bool is_throttled);
+ * zero it when it is another boot, or was stopped or frozen meanwhile. */
+enum thrash_step thrash_decide(const struct spec_thrash *rule, const struct thrash_guest *g,
+			       struct thrash_watch *w, const struct thrash_sample *s);

@@ -20,9 +20,11 @@ static uint64_t growth(uint64_t from, uint64_t to)
 	return to > from ? to - from : 0;
 }
 
-static uint32_t share_of(const struct thrash_watch *w, const struct thrash_sample *s)
+/* Of the time since the last reading. */
+static uint32_t share_of(const struct thrash_watch *w, const struct thrash_sample *s, uint64_t from,
+			 uint64_t to)
 {
-	uint64_t time = growth(w->last.at, s->at), stall = growth(w->last.stall, s->stall);
+	uint64_t time = growth(w->last.at, s->at), stall = growth(from, to);
 
 	if (!w->has_last || time == 0)
 		return 0;
@@ -30,26 +32,49 @@ static uint32_t share_of(const struct thrash_watch *w, const struct thrash_sampl
 	return stall >= time ? WHOLE : (uint32_t)(stall * WHOLE / time);
 }
 
-/* Half of it once it thrashes. */
-static bool is_pressed(const struct spec_thrash *rule, const struct thrash_watch *w, uint32_t share)
+static void take_shares(struct thrash_watch *w, const struct thrash_sample *s)
 {
-	uint64_t wanted = rule->memory_pressure * (WHOLE / 100);
+	w->memory_share = share_of(w, s, w->last.memory_stall, s->memory_stall);
+	w->io_share = share_of(w, s, w->last.io_stall, s->io_stall);
+}
+
+/* Half of it once it thrashes. */
+static bool is_much(const struct spec_thrash *rule, const struct thrash_watch *w, uint32_t share)
+{
+	uint64_t wanted = rule->pressure * (WHOLE / 100);
 
 	return share >= (w->since ? wanted / 2 : wanted);
 }
 
+static bool is_squeezed(const struct spec_thrash *rule, const struct thrash_guest *g,
+			const struct thrash_sample *s)
+{
+	return s->has_refaults && s->cache < g->limit / 100 * rule->cache;
+}
+
 static bool is_reading(const struct spec_thrash *rule, const struct thrash_watch *w,
-		       const struct thrash_sample *s, uint64_t rate)
+		       const struct thrash_sample *s)
 {
 	if (!w->last.has_refaults || !s->has_refaults || s->hits <= w->last.hits)
 		return false;
-	return w->since ? rate * 2 >= rule->refaults : rate >= rule->refaults;
+	return w->since ? w->rate * 2 >= rule->refaults : w->rate >= rule->refaults;
+}
+
+static bool is_hot(const struct spec_thrash *rule, const struct thrash_guest *g,
+		   const struct thrash_watch *w, const struct thrash_sample *s)
+{
+	return (is_much(rule, w, w->memory_share) ||
+		(is_much(rule, w, w->io_share) && is_squeezed(rule, g, s))) &&
+	       (g->is_throttled || is_reading(rule, w, s));
 }
 
 bool thrash_wants_refaults(const struct spec_thrash *rule, const struct thrash_watch *w,
 			   const struct thrash_sample *s)
 {
-	return w->since || is_pressed(rule, w, share_of(w, s));
+	struct thrash_watch copy = *w;
+
+	take_shares(&copy, s);
+	return w->since || is_much(rule, w, copy.memory_share) || is_much(rule, w, copy.io_share);
 }
 
 /* What is done is done once where doing it again changes nothing. */
@@ -99,21 +124,20 @@ static enum thrash_step be_calm(const struct spec_thrash *rule, struct thrash_wa
 	return THRASH_OVER;
 }
 
-enum thrash_step thrash_decide(const struct spec_thrash *rule, struct thrash_watch *w,
-			       const struct thrash_sample *s, bool is_throttled)
+enum thrash_step thrash_decide(const struct spec_thrash *rule, const struct thrash_guest *g,
+			       struct thrash_watch *w, const struct thrash_sample *s)
 {
-	uint64_t from = w->last.at, time = growth(w->last.at, s->at);
-	bool has_window = w->has_last && time > 0, is_hot;
+	uint64_t from = w->last.at, time = growth(from, s->at);
+	bool has_window = w->has_last && time > 0, hot;
 
-	w->share = share_of(w, s);
+	take_shares(w, s);
 	w->rate = has_window && w->last.has_refaults && s->has_refaults
 			  ? growth(w->last.refaults, s->refaults) * SECOND / time
 			  : 0;
-	is_hot = has_window && is_pressed(rule, w, w->share) &&
-		 (is_throttled || is_reading(rule, w, s, w->rate));
+	hot = has_window && is_hot(rule, g, w, s);
 	w->last = *s;
 	w->has_last = true;
 	if (!has_window)
 		return THRASH_WAIT;
-	return is_hot ? be_hot(rule, w, from, s->at) : be_calm(rule, w, from, s->at);
+	return hot ? be_hot(rule, w, from, s->at) : be_calm(rule, w, from, s->at);
 }

@@ -3,11 +3,11 @@
 # A guest that is stuck at its memory limit: noticed, and relieved, throttled or only named; others are left alone.
 load lib
 
-PRESSURE=30 REFAULTS=20 AFTER=6s HELD=20
+PRESSURE=30 REFAULTS=20 CACHE=15 AFTER=6s HELD=20
 
 # thrash_rule ACTION: of the host document.
 thrash_rule() {
-	echo ".thrash = {action: \"$1\", memory_pressure: $PRESSURE, refaults: $REFAULTS, after: \"$AFTER\", read_iops: $HELD}"
+	echo ".thrash = {action: \"$1\", pressure: $PRESSURE, refaults: $REFAULTS, cache: $CACHE, after: \"$AFTER\", read_iops: $HELD}"
 }
 
 # Another vpsd with another rule; guests stay.
@@ -21,8 +21,8 @@ setup_file() {
 	host_new "$(thrash_rule kill)"
 	tiny_documents
 	# A disk that is slow, so that what is read again is waited for.
-	jq -n '{plan: "slow", version: 1, cpu: {cores: 1}, memory: {limit: "32MiB"}, pids: 64,
-		disk: {size: null, inodes: null, read_iops: 200}, network: {connections: null}}' >"$T/docs/plans/slow.json"
+	jq -n '{plan: "slow", version: 1, cpu: {cores: 1}, memory: {limit: "48MiB"}, pids: 64,
+		disk: {size: null, inodes: null, read_iops: 100}, network: {connections: null}}' >"$T/docs/plans/slow.json"
 	[ "$MODE" = vm ] || rm "$T/docs/plans/slow.json"
 	vps apply "$T/docs" >/dev/null
 	vps image import busybox "$(busybox_archive)" >/dev/null
@@ -59,9 +59,9 @@ event_of() {
 	vps events --since "$1" --json | jq -c "[.events[] | select(.kind == \"$2\")][0]"
 }
 
-# A process that reads more than fits, over and over; what it is by name is known to the tests.
+# A process that has taken nearly all memory, and reads a file over and over that does not fit into the rest.
 thrash_inside() {
-	vps exec t/a -- /bin/thrash /var/thrash 64 >"$T/thrash.out" 2>&1 3>&- 4>&- &
+	vps exec t/a -- /bin/thrash /var/thrash 24 41 >"$T/thrash.out" 2>&1 3>&- 4>&- &
 	await 60 grep -q up "$T/thrash.out"
 }
 
@@ -133,13 +133,14 @@ start_of() {
 	thrash_inside
 	t0=$SECONDS
 	while [ "$((SECONDS - t0))" -lt 120 ] && ! has_event "$cursor" thrash >/dev/null; do
-		echo "# $(head -c 40 "$C/memory.pressure") / $(tail -n 1 "$C/memory.pressure") / $(grep refault_file "$C/memory.stat")" >&3
+		echo "# $(tail -n 1 "$C/memory.pressure") / $(tail -n 1 "$C/io.pressure") / $(grep -E 'refault_file|active_file' "$C/memory.stat" | xargs)" >&3
 		sleep 2
 	done
 	event=$(event_of "$cursor" thrash)
 	echo "# after $((SECONDS - t0)) s: $(jq -r .message <<<"$event")" >&3
 	equal "$(jq -r '.instance + " " + .details.action + " " + .details.killed.command' <<<"$event")" "t/a kill thrash"
-	jq -e ".details | .seconds >= 6 and .memory_pressure >= $PRESSURE / 2 and .refaults >= $REFAULTS / 2" <<<"$event" || fail "$event"
+	jq -e ".details | .seconds >= 6 and ([.memory_pressure, .io_pressure] | max) >= $PRESSURE / 2 and .refaults >= $REFAULTS / 2" \
+		<<<"$event" || fail "$event"
 	run is_thrashing
 	[ "$status" -ne 0 ]
 	equal "$(field t/a .pid)" "$pid"
@@ -157,14 +158,14 @@ start_of() {
 	vm_only "needs pressure figures"
 	local cursor
 	with_rule throttle
-	equal "$(reads_held)" 200
+	equal "$(reads_held)" 100
 	cursor=$(newest)
 	thrash_inside
 	await 20 has_event "$cursor" thrash '.details.action == "throttle" and .details.error == null'
 	equal "$(reads_held)" $HELD
 	is_thrashing
 	equal "$(field t/a '.limits[] | select(.limit == "disk.read_iops") | [.configured, .actual, .effective] | map(tostring) | join(" ")')" \
-		"200 $HELD false"
+		"100 $HELD false"
 	contains "$(vps info t/a | grep '^thrash')" "reads held back"
 	# A change of another limit does not give them back, nor is it undone with them.
 	vps set --quiet t/a pids=60
@@ -172,13 +173,13 @@ start_of() {
 	kill_vpsd KILL
 	equal "$(reads_held)" $HELD
 	start_vpsd
-	equal "$(reads_held)" 200
+	equal "$(reads_held)" 100
 	await 20 holds $HELD
 	inside t/a killall -9 thrash
 	await 20 has_event "$cursor" thrash-over
-	equal "$(reads_held) $(cat "$C/pids.max")" "200 60"
+	equal "$(reads_held) $(cat "$C/pids.max")" "100 60"
 	equal "$(field t/a '.limits[] | select(.limit == "disk.read_iops") | [.configured, .actual, .effective] | map(tostring) | join(" ")')" \
-		"200 200 true"
+		"100 100 true"
 }
 
 @test "reclaim and none: said, and nothing is killed" {
@@ -191,7 +192,7 @@ start_of() {
 		await 20 has_event "$cursor" thrash ".details.action == \"$action\" and .details.error == null"
 		echo "# $(event_of "$cursor" thrash | jq -r .message)" >&3
 		is_thrashing
-		equal "$(reads_held)" 200
+		equal "$(reads_held)" 100
 		inside t/a killall -9 thrash
 	done
 }
@@ -208,8 +209,8 @@ start_of() {
 		while :; do cat /var/big >/dev/null; done' 3>&- 4>&- &
 	job=$!
 	sleep 60
-	tail -n 1 "$(instance_cgroup t/b)/memory.pressure" | sed 's/^/# /' >&3
-	grep refault_file "$(instance_cgroup t/b)/memory.stat" | sed 's/^/# /' >&3
+	echo "# $(tail -n 1 "$(instance_cgroup t/b)/memory.pressure") / $(tail -n 1 "$(instance_cgroup t/b)/io.pressure")" >&3
+	echo "# $(grep -E 'refault_file|active_file' "$(instance_cgroup t/b)/memory.stat" | xargs)" >&3
 	kill "$job"
 	wait "$job" || true
 	run has_event "$cursor" thrash

@@ -41,7 +41,8 @@ static void test_stall(void **state)
 static void test_refaults(void **state)
 {
 	static const char stat[] = "anon 1\nworkingset_refault_anon 20\nworkingset_refault_file "
-				   "300\nworkingset_activate_file 7\n";
+				   "300\nworkingset_activate_file 7\ninactive_file "
+				   "4096\nactive_file 8192\nfile 99999\n";
 	static const char events[] = "low 1\nhigh 40\nmax 500\noom 6\noom_kill 6\n";
 	struct cg_refaults r = {0};
 
@@ -49,6 +50,7 @@ static void test_refaults(void **state)
 	assert_int_equal(cg_refaults_parse(stat, events, &r), 0);
 	assert_int_equal(r.pages, 320);
 	assert_int_equal(r.hits, 540);
+	assert_int_equal(r.cache, 12288);
 	/* Before 5.9 there was one figure: better none than a part. */
 	assert_int_equal(cg_refaults_parse("workingset_refault 3\n", events, &r), -EBADMSG);
 	assert_int_equal(cg_refaults_parse(stat, "low 1\nhigh 40\n", &r), -EBADMSG);
@@ -61,20 +63,26 @@ static void test_files(void **state)
 	char dir[256];
 	_cleanup_close_ int fd = scratch_dir(dir);
 	struct cg_refaults r = {0};
-	uint64_t usec = 0;
+	struct cg_stall stall = {0};
 
 	(void)state;
 	assert_string_equal(cg_strain_why_not(fd), "the host has no memory controller");
-	put_file(fd, "memory.stat", "workingset_refault_anon 1\nworkingset_refault_file 2\n");
+	put_file(fd, "memory.stat",
+		 "workingset_refault_anon 1\nworkingset_refault_file 2\nactive_file 5\n"
+		 "inactive_file 6\n");
 	put_file(fd, "memory.events", "high 3\nmax 4\n");
 	assert_string_equal(cg_strain_why_not(fd),
 			    "this kernel has no pressure figures: boot it with psi=1");
 	put_file(fd, "memory.pressure", SOME "full avg10=0.00 avg60=0.00 avg300=0.00 total=5\n");
+	assert_non_null(cg_strain_why_not(fd));
+	put_file(fd, "io.pressure", SOME "full avg10=0.00 avg60=0.00 avg300=0.00 total=6\n");
 	assert_null(cg_strain_why_not(fd));
-	assert_int_equal(cg_stall_get(fd, &usec, NULL), 0);
-	assert_int_equal(usec, 5);
+	assert_int_equal(cg_stall_get(fd, &stall, NULL), 0);
+	assert_int_equal(stall.memory, 5);
+	assert_int_equal(stall.io, 6);
 	assert_int_equal(cg_refaults_get(fd, &r, NULL), 0);
 	assert_int_equal(r.pages + r.hits, 10);
+	assert_int_equal(r.cache, 11);
 	put_file(fd, "memory.stat", "workingset_refault 1\n");
 	assert_string_equal(cg_strain_why_not(fd), "this kernel does not count refaults");
 	remove_scratch(dir);
@@ -108,9 +116,9 @@ static void test_victim_points(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		uint64_t bytes = 0;
 
-		assert_int_equal(cg_victim_points(cases[i].status, cases[i].adj, cases[i].limit,
-						  &bytes),
-				 cases[i].points);
+		assert_int_equal(
+			cg_victim_points(cases[i].status, cases[i].adj, cases[i].limit, &bytes),
+			cases[i].points);
 		assert_int_equal(bytes, cases[i].bytes);
 	}
 }
@@ -186,9 +194,9 @@ static void test_reclaim(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_stall),	      cmocka_unit_test(test_refaults),
-		cmocka_unit_test(test_files),	      cmocka_unit_test(test_victim_points),
-		cmocka_unit_test(test_victim),	      cmocka_unit_test(test_reclaim),
+		cmocka_unit_test(test_stall),  cmocka_unit_test(test_refaults),
+		cmocka_unit_test(test_files),  cmocka_unit_test(test_victim_points),
+		cmocka_unit_test(test_victim), cmocka_unit_test(test_reclaim),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -352,13 +352,13 @@ const char *cg_strain_why_not(int dirfd)
 	return rig->strain_why_not;
 }
 
-int cg_stall_get(int dirfd, uint64_t *ret_usec, struct err *err)
+int cg_stall_get(int dirfd, struct cg_stall *ret, struct err *err)
 {
 	const struct rig_cgroup *c = cgroup_of_fd(dirfd);
 
 	if (!c)
 		return err_set(err, ENODEV, "no such cgroup");
-	*ret_usec = c->stall;
+	*ret = c->stall;
 	return 0;
 }
 

@@ -61,7 +61,7 @@ struct rig_cgroup {
 	cpu_set_t cpus;
 	bool is_frozen;		 /* it was told to be */
 	struct cg_limits limits; /* as they were written last */
-	uint64_t stall;		 /* memory.pressure, microseconds */
+	struct cg_stall stall;
 	struct cg_refaults refaults;
 };
 

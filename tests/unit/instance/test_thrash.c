@@ -5,13 +5,14 @@
 #include "runtime/instance/events.h"
 #include "runtime/instance/private.h"
 
-#define AFTER 40000   /* microseconds */
-#define WINDOW 11000  /* between readings, at least */
+#define AFTER 40000  /* microseconds */
+#define WINDOW 11000 /* between readings, at least */
 
 static void rule(enum spec_thrash_action action)
 {
 	rig->host.thrash = (struct spec_thrash){.action = action,
-						.memory_pressure = 50,
+						.pressure = 50,
+						.cache = 10,
 						.refaults = 100,
 						.after = AFTER,
 						.read_iops = 7};
@@ -40,7 +41,7 @@ static void be_hot(struct inst *i)
 	struct rig_cgroup *c = cg_of(i);
 
 	pass(WINDOW);
-	c->stall += USEC_PER_SEC;
+	c->stall.memory += USEC_PER_SEC;
 	c->refaults.pages += 1000;
 	c->refaults.hits++;
 	thrash_look(i);
@@ -68,13 +69,13 @@ static uint64_t reads(const struct inst *i)
 static const struct event *until_acted(struct inst *i, uint64_t since)
 {
 	const uint64_t begin = rig_now();
-	const struct event *e = NULL;
+	const unsigned actions = i->thrash.actions;
 
-	for (unsigned n = 0; n < 100 && !(e = find_event("thrash", since)); n++)
+	for (unsigned n = 0; n < 100 && i->thrash.actions == actions; n++)
 		be_hot(i);
-	assert_non_null(e);
 	assert_true(rig_now() - begin >= AFTER);
-	return e;
+	AWAIT(find_event("thrash", since));
+	return find_event("thrash", since);
 }
 
 static uint64_t until_over(struct inst *i, uint64_t since)
@@ -107,8 +108,8 @@ static void test_kill(void **state)
 	assert_string_equal(e->name, "t/a");
 	assert_string_equal(e->instance_id, i->id);
 	assert_string_equal(detail(e, "action"), "kill");
-	assert_string_equal(json_string_value(json_object_get(
-				    json_object_get(e->details, "killed"), "command")),
+	assert_string_equal(json_string_value(json_object_get(json_object_get(e->details, "killed"),
+							      "command")),
 			    "hog");
 	assert_non_null(strstr(e->message, "killed 'hog', which held 1MiB"));
 	assert_true(str_fmt(words, sizeof(words),
@@ -278,9 +279,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, rig_setup, rig_teardown)
-		TEST(test_kill),	TEST(test_job_fails), TEST(test_job_is_dropped),
-		TEST(test_reclaim_and_none), TEST(test_throttle),
-		TEST(test_throttled_and_vpsd_dies), TEST(test_left_alone), TEST(test_timer),
+		TEST(test_kill),	   TEST(test_job_fails),
+		TEST(test_job_is_dropped), TEST(test_reclaim_and_none),
+		TEST(test_throttle),	   TEST(test_throttled_and_vpsd_dies),
+		TEST(test_left_alone),	   TEST(test_timer),
 #undef TEST
 	};
 
