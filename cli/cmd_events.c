@@ -8,13 +8,15 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 
-/* "&key=value" behind the others; a failure shows at the end of the buffer. */
+/* "&key=value" behind the others; the buffer says at the end whether that failed. */
 static void add_query(struct sbuf *path, const char *key, const char *value)
 {
 	_cleanup_free_ char *escaped = value ? url_escape(value) : NULL;
-	if (value)
-		sbuf_addf(path, "%c%s=%s", strchr(sbuf_str(path), '?') ? '&' : '?', key,
-			  escaped ? escaped : "");
+	if (!value)
+		return;
+	sbuf_addf(path, "%c%s=%s", strchr(sbuf_str(path), '?') ? '&' : '?', key,
+		  escaped ? escaped : "");
+	path->failed |= !escaped;
 }
 
 static void print_events(const json_t *answer)
@@ -56,6 +58,10 @@ int cmd_events(struct cli *cli, int argc, char **argv)
 	add_query(&path, "instance", n > 0 ? argv[0] : NULL);
 	add_query(&path, "since", since);
 	add_query(&path, "limit", limit);
+	if (!sbuf_ok(&path)) {
+		fprintf(stderr, "vps: out of memory\n");
+		return CLI_FAILED;
+	}
 	if (cli_call(cli, "GET", sbuf_str(&path), NULL, &answer) != CLI_OK)
 		return CLI_FAILED;
 	if (cli->json) {
