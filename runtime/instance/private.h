@@ -119,9 +119,11 @@ struct inst_private {
 
 	/* Whether it is stuck at its memory limit: thrash.c. */
 	struct thrash_watch watched;
-	uint64_t watched_boot;	 /* whose readings these are */
-	struct job *thrash_job;	 /* NULL = none under way */
-	uint64_t thrash_seconds; /* how long it had thrashed when that began */
+	uint64_t watched_boot;	/* whose readings these are */
+	struct job *thrash_job; /* NULL = none under way */
+	/* When it was acted on last: what was seen, and for how many seconds it had thrashed. */
+	struct thrash_watch thrash_seen;
+	uint64_t thrash_seconds;
 };
 
 /* Everything with a keeper: keeper_link.c. */

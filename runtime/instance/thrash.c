@@ -58,7 +58,7 @@ static json_t *details_of(const struct inst *i, const struct thrash_watch *w, ui
 /* 'result' (borrowed) is an object to be shown as well, NULL = none. */
 static void say(struct inst *i, const char *what, const struct err *err, const json_t *result)
 {
-	const struct thrash_watch *w = &i->p->watched;
+	const struct thrash_watch *w = &i->p->thrash_seen;
 	json_t *details = details_of(i, w, i->p->thrash_seconds);
 	char text[900], cache[NUM_TEXT];
 
@@ -212,6 +212,7 @@ static void act(struct inst *i)
 
 	if (i->p->thrash_job)
 		return;
+	i->p->thrash_seen = *w;
 	i->p->thrash_seconds = (w->acted - w->since) / USEC_PER_SEC;
 	if (i->thrash.since == 0)
 		i->thrash.since = now_seconds() - i->p->thrash_seconds;
