@@ -165,5 +165,6 @@ int cmd_tenant_show(struct cli *cli, int argc, char **argv);
 int cmd_host_lock(struct cli *cli, int argc, char **argv);
 int cmd_host_unlock(struct cli *cli, int argc, char **argv);
 int cmd_host(struct cli *cli, int argc, char **argv);
+int cmd_events(struct cli *cli, int argc, char **argv);
 int cmd_op_ls(struct cli *cli, int argc, char **argv);
 int cmd_help(struct cli *cli, int argc, char **argv);

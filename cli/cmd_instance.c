@@ -209,6 +209,20 @@ static void print_suspension(const json_t *s)
 	line("suspended", text);
 }
 
+static void print_thrash(const json_t *t)
+{
+	const bool is_on = json_is_string(json_object_get(t, "since"));
+	char text[CLI_TEXT * 2];
+	if (!json_is_object(t))
+		return;
+	(void)str_fmt(text, sizeof(text), "%s%s%s (last action %s; see vps events)",
+		      is_on ? "stuck at its memory limit since " : "not now",
+		      is_on ? text_of(t, "since") : "",
+		      json_is_true(json_object_get(t, "throttled")) ? ", reads held back" : "",
+		      text_of(t, "last"));
+	line("thrash", text);
+}
+
 /* As vps set takes them, but for the form. */
 static void print_overrides(const json_t *overrides)
 {
@@ -258,6 +272,7 @@ static void print_instance(const json_t *v)
 	if (json_is_string(json_object_get(v, "cpus")))
 		line("cpus", text_of(v, "cpus"));
 	line("protected", json_is_true(json_object_get(v, "protected")) ? "yes" : "no");
+	print_thrash(json_object_get(v, "thrash"));
 	print_usage(json_object_get(v, "usage"));
 	putchar('\n');
 	print_limits(v);

@@ -96,6 +96,11 @@ const struct verb cli_verbs[] = {
 	{"host unlock", "", "let instances be created again", NULL, cmd_host_unlock},
 	{"host", "", "show this host: capacity, and what it can enforce", NULL, cmd_host},
 	{"op ls", "", "list operations", NULL, cmd_op_ls},
+	{"events", "[TENANT/NAME] [--since CURSOR] [--limit N]", "show what happened",
+	 "--since CURSOR    what came after that one; without it the latest\n"
+	 "--limit N         at most so many (default 100, at most 1000)\n"
+	 "The cursor of the last one shown is the one to go on from.",
+	 cmd_events},
 	{"help", "[VERB]", "show help", NULL, cmd_help},
 	{NULL, NULL, NULL, NULL, NULL},
 };

@@ -25,6 +25,8 @@ static const char *const placement_names[] = {"spread", "float", NULL};
 static const char *const sharing_names[] = {"none", "tenant", "host", NULL};
 static const char *const mode_names[] = {"nat", "routed", NULL};
 
+static const char *const thrash_names[] = {"none", "reclaim", "throttle", "kill", NULL};
+
 static const char *const controller_names[] = {"cpu",	  "cpuset", "memory", "io", "pids",
 					       "hugetlb", "rdma",   "misc",   NULL};
 
@@ -107,6 +109,25 @@ static const struct json_row network_rows[] = {
 static const struct json_table network_table =
 	JSON_TABLE("a network", struct spec_network, network_rows);
 
+/* pressure: a workload that stays in "full" is thrashing (Documentation/accounting/psi.rst);
+ * systemd-oomd(8) acts at 60 % for 30 s. refaults: a page that is read again is up to one random
+ * read, and a spinning disk does some hundred of them. */
+static const struct json_row thrash_rows[] = {
+	ROW(spec_thrash, action, "action", ENUM, .def = "\"kill\"", .names = thrash_names,
+	    .expect = "what is done"),
+	ROW(spec_thrash, pressure, "pressure", U64, .def = "50", .min = 1, .max = 100,
+	    .expect = "per cent of time", .example = "50"),
+	ROW(spec_thrash, refaults, "refaults", U64, .def = "100", .min = 1, .max = 1000000000,
+	    .expect = "pages a second", .example = "100"),
+	ROW(spec_thrash, cache, "cache", U64, .def = "10", .max = 100,
+	    .expect = "per cent of memory", .example = "10"),
+	ROW(spec_thrash, after, "after", DURATION, .def = "\"60s\"", .min = 1000000,
+	    .max = 3600000000, .expect = "a duration", .example = "60s"),
+	ROW(spec_thrash, read_iops, "read_iops", U64, .def = "50", .min = 1, .max = 1000000000,
+	    .expect = "reads a second", .example = "50"),
+};
+static const struct json_table thrash_table = JSON_TABLE("thrash", struct spec_thrash, thrash_rows);
+
 static const struct json_row webhook_rows[] = {
 	ROW(spec_webhook, url, "url", STRING, .flags = JSON_ROW_REQUIRED, .is_valid = spec_is_url,
 	    .expect = "an http or https URL", .example = "https://billing.example/vps"),
@@ -160,6 +181,7 @@ static const struct json_row host_rows[] = {
 	    .expect = "a duration", .example = "90s"),
 	ROW(spec_host, console_log, "console_log", SIZE, .def = "\"1MiB\"", .min = 4096,
 	    .max = 1u << 30, .expect = "a size", .example = "1MiB"),
+	ROW(spec_host, thrash, "thrash", OBJECT, .sub = &thrash_table, .expect = "an object"),
 	ROW(spec_host, webhooks, "webhooks", OBJECTS, .max = 64, .sub = &webhook_table,
 	    .expect = "a list of webhooks"),
 	ROW(spec_host, backup_targets, "backup_targets", OBJECTS, .max = 64, .sub = &target_table,

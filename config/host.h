@@ -87,6 +87,25 @@ struct spec_network {
 	bool uplink_proxy;
 };
 
+/* What is done inside a guest that is stuck at its memory limit. */
+enum spec_thrash_action {
+	SPEC_THRASH_NONE, /* it is only said */
+	SPEC_THRASH_RECLAIM,
+	SPEC_THRASH_THROTTLE,
+	SPEC_THRASH_KILL,
+	SPEC_THRASH_ACTION_MAX,
+};
+
+struct spec_thrash {
+	struct json_seen seen;
+	enum spec_thrash_action action;
+	uint64_t pressure;  /* per cent of the time in which nothing in it gets on */
+	uint64_t refaults;  /* pages a second that it reads again */
+	uint64_t cache;	    /* per cent of its memory: with less left for files it is squeezed */
+	uint64_t after;	    /* microseconds without a break */
+	uint64_t read_iops; /* reads a second that a throttled one has left */
+};
+
 struct spec_webhook {
 	struct json_seen seen;
 	char *url;
@@ -117,6 +136,7 @@ struct spec_host {
 	uint64_t sample;       /* microseconds */
 	uint64_t stop_timeout; /* microseconds */
 	uint64_t console_log;  /* bytes kept of an instance's console */
+	struct spec_thrash thrash;
 	JSON_LIST(struct spec_webhook) webhooks;
 	JSON_LIST(struct spec_backup_target) backup_targets;
 };

@@ -72,6 +72,8 @@ int api_host_unlock(struct request *rq, struct err *err);
 int api_operations_list(struct request *rq, struct err *err);
 int api_operation_get(struct request *rq, struct err *err);
 
+int api_events_list(struct request *rq, struct err *err);
+
 int api_instances_list(struct request *rq, struct err *err);
 int api_instance_create(struct request *rq, struct err *err);
 int api_instance_get(struct request *rq, struct err *err);

@@ -147,6 +147,15 @@ static json_t *suspension_json(const struct inst_suspension *s)
 			 "since", api_time(s->since));
 }
 
+static json_t *thrash_json(const struct inst_thrash *t)
+{
+	if (!t->last)
+		return json_null();
+	return json_pack("{s:o, s:b, s:o, s:I}", "since", api_time(t->since), "throttled",
+			 (int)t->is_throttled, "last", api_time(t->last), "actions",
+			 (json_int_t)t->actions);
+}
+
 json_t *api_instance(struct inst *i, bool whole)
 {
 	char plan[SPEC_NAME_TEXT + 24];
@@ -182,6 +191,7 @@ json_t *api_instance(struct inst *i, bool whole)
 					  i->spec.overrides ? json_deep_copy(i->spec.overrides)
 							    : json_object());
 		(void)json_object_set_new(o, "limits", limits_json(i));
+		(void)json_object_set_new(o, "thrash", thrash_json(&i->thrash));
 		if (whole)
 			(void)json_object_set_new(o, "cpus", cpus_json(i));
 		(void)json_object_set_new(o, "usage",

@@ -17,6 +17,7 @@ const struct route api_routes[] = {
 	ROUTE("POST", "/v1/host/unlock", api_host_unlock),
 	ROUTE("GET", "/v1/operations", api_operations_list),
 	ROUTE("GET", "/v1/operations/{id}", api_operation_get),
+	ROUTE("GET", "/v1/events", api_events_list),
 
 	ROUTE("GET", "/v1/instances", api_instances_list),
 	ROUTE("POST", "/v1/instances", api_instance_create),

@@ -143,6 +143,7 @@ static void prepared_committed(struct inst *i, const struct err *err)
 		return;
 	}
 	inst_event(i, "created");
+	inst_note(i, "created", "", NULL);
 	if (i->desired == INST_WANT_STOPPED) {
 		inst_finish(i, NULL, NULL, make_result(i));
 		return;

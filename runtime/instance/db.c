@@ -159,6 +159,19 @@ void db_put_lock(struct store_txn *t, const struct inst_lock *l)
 		      "ss", since, l->reason);
 }
 
+void db_add_event(struct store_txn *t, const struct event *e)
+{
+	_cleanup_free_ char *details = e->details ? json_dumps(e->details, JSON_COMPACT) : NULL;
+
+	store_txn_add(t,
+		      "INSERT INTO events (cursor, time, instance_id, name, kind, message, "
+		      "details) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		      "iisssss", (int64_t)e->cursor, (int64_t)e->time, e->instance_id, e->name,
+		      e->kind, e->message, details);
+	store_txn_add(t, "DELETE FROM events WHERE cursor <= ?", "i",
+		      (int64_t)e->cursor - (int64_t)EVENTS_MAX);
+}
+
 /* --- reading --------------------------------------------------------------------------------- */
 
 static int load_tenant(void *arg, const struct store_row *r, struct err *err)
@@ -399,6 +412,26 @@ static int load_lock(void *arg, const struct store_row *r, struct err *err)
 	return 0;
 }
 
+static int load_event(void *arg, const struct store_row *r, struct err *err)
+{
+	struct inst_manager *m = arg;
+	struct event like = {.cursor = (uint64_t)store_row_int(r, 0),
+			     .time = (uint64_t)store_row_int(r, 1)};
+	_cleanup_json_ json_t *details = NULL;
+	struct err why = ERR_INIT;
+
+	if (store_row_int(r, 0) <= 0 ||
+	    str_copy(like.instance_id, sizeof(like.instance_id), store_row_text(r, 2)) < 0 ||
+	    str_copy(like.name, sizeof(like.name), store_row_text(r, 3)) < 0 ||
+	    str_copy(like.kind, sizeof(like.kind), store_row_text(r, 4)) < 0)
+		return err_set(err, EBADMSG, "the row of an event is damaged");
+	/* History is no reason not to start. */
+	if (*store_row_text(r, 6) &&
+	    load_json(store_row_text(r, 6), "an event", &details, &why) < 0)
+		log_warning("the details of an event are lost: %s", err_text(&why));
+	return event_log_load(m->events, &like, store_row_text(r, 5), take_ptr(details), err);
+}
+
 int db_load(struct inst_manager *m, struct err *err)
 {
 	int r;
@@ -430,5 +463,10 @@ int db_load(struct inst_manager *m, struct err *err)
 			       "SELECT key, value FROM meta "
 			       "WHERE key IN ('lock_since', 'lock_reason')",
 			       load_lock, &m->lock, err);
+	if (r >= 0)
+		r = store_load(m->store,
+			       "SELECT cursor, time, instance_id, name, kind, message, details "
+			       "FROM events ORDER BY cursor",
+			       load_event, m, err);
 	return r;
 }

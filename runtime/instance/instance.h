@@ -89,6 +89,14 @@ enum inst_field {
 	INST_FIELD_MAX,
 };
 
+/* What is known of a guest that is or was stuck at its memory limit, since vpsd runs. */
+struct inst_thrash {
+	uint64_t since;	   /* seconds since the epoch: it thrashes and was acted on; 0 = no */
+	bool is_throttled; /* its reads are held back */
+	uint64_t last;	   /* seconds since the epoch of the last action; 0 = none */
+	unsigned actions;
+};
+
 struct inst {
 	char id[ID_TEXT];
 	struct inst_manager *manager;
@@ -122,6 +130,7 @@ struct inst {
 	char error[600];     /* why it failed or does not run though wanted; "" = nothing */
 	bool restart_needed; /* while it is up: a changed field takes effect at the next start */
 
+	struct inst_thrash thrash;
 	struct cg_limit_status limits[CG_LIMIT_MAX]; /* as last applied or checked */
 	bool has_limits;			     /* limits[] was read from the kernel */
 	bool has_device_fence; /* while it is up: its device program is attached */

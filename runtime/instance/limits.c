@@ -22,6 +22,7 @@ int inst_limits_refresh(struct inst *i, struct err *err)
 		if (r < 0)
 			return r;
 		i->has_limits = true;
+		thrash_explain(i);
 		return 0;
 	}
 	i->has_limits = false;
@@ -129,6 +130,7 @@ int inst_change_kernel(struct inst *i, const struct spec_plan *plan, unsigned fl
 	if (i->p->cg.fd < 0)
 		return 0;
 	inst_limits_of_plan(i->manager, plan, &limits);
+	thrash_hold_back(i, &limits);
 	return cg_instance_apply(&i->manager->cg, &i->p->cg, &limits, flags, i->limits, err);
 }
 

@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "base/pidref.h"
 #include "base/str.h"
+#include "cgroups/strain.h"
 #include "cgroups/tree.h"
 #include "runtime/instance/private.h"
 
@@ -120,7 +121,7 @@ void manager_probe_support(struct inst_manager *m)
 		cg_root_has(&m->cg, "cpuset") || m->host->cpu_placement == SPEC_PLACEMENT_FLOAT
 			? NULL
 			: "the host has no cpuset controller: all instances use all CPUs";
-	const char *io = why_no_io(m);
+	const char *io = m->support_no_io = why_no_io(m);
 	const struct spec_support rows[] = {
 		{"cpu_placement", cpuset},
 		{"cpu.dedicated", cg_dedicated_why_not(&m->cg)},
@@ -141,6 +142,7 @@ void manager_probe_support(struct inst_manager *m)
 		{"features.fuse", NULL},
 		{"devices", NULL},
 		{"autostart", NULL},
+		{"thrash", thrash_why_not(m, io)},
 		{"quota.instances", NULL},
 		{"quota.cores", NULL},
 		{"quota.memory", NULL},
@@ -228,6 +230,7 @@ static int open_all(struct inst_manager *m, const struct inst_config *c, struct 
 		r = open_cgroups(m, c->cgroup_root, err);
 	if (r < 0)
 		return r;
+	m->strain_why_not = cg_strain_why_not(m->cg.shared);
 	manager_probe_support(m);
 	m->dedicated_is_unsure = !cg_dedicated_get(&m->cg, &m->dedicated);
 	m->machine.shares_dedicated = cg_dedicated_why_not(&m->cg) != NULL;
@@ -274,8 +277,9 @@ int inst_manager_new(const struct inst_config *c, struct inst_manager **ret, str
 	m->machine.spec = c->host;
 	m->freeze_limit = FREEZE_LIMIT;
 	m->ops = op_ring_new();
-	r = m->ops ? open_all(m, c, err)
-		   : err_set(err, ENOMEM, "cannot start the manager: out of memory");
+	m->events = event_log_new();
+	r = m->ops && m->events ? open_all(m, c, err)
+				: err_set(err, ENOMEM, "cannot start the manager: out of memory");
 	if (r >= 0)
 		r = db_load(m, err);
 	if (r < 0) {
@@ -336,6 +340,7 @@ void manager_start_step(struct inst_manager *m, const struct err *err)
 	if (ready)
 		ready(m->ready_arg, NULL);
 	inst_queue_next(m);
+	thrash_start(m);
 }
 
 void inst_manager_free(struct inst_manager *m)
@@ -344,6 +349,7 @@ void inst_manager_free(struct inst_manager *m)
 		return;
 	m->is_closing = true;
 	capacity_stop(m);
+	thrash_stop(m);
 	keeper_link_stop(m);
 	job_pool_free(m->jobs);
 	inst_images_done(m);
@@ -355,6 +361,7 @@ void inst_manager_free(struct inst_manager *m)
 	free(m->insts);
 	free(m->start_queue);
 	op_ring_free(m->ops);
+	event_log_unref(m->events);
 	catalog_done(&m->catalog);
 	alloc_ranges_free(m->ranges);
 	cg_root_done(&m->cg);

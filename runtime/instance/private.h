@@ -10,9 +10,11 @@
 #include "config/plan.h"
 #include "runtime/instance/admission.h"
 #include "runtime/instance/alloc.h"
+#include "runtime/instance/events.h"
 #include "runtime/instance/manager.h"
 #include "runtime/instance/policy.h"
 #include "runtime/instance/store.h"
+#include "runtime/instance/thrash.h"
 #include "runtime/keeper/client.h"
 #include "runtime/sandbox/sandbox.h"
 
@@ -133,6 +135,14 @@ struct inst_private {
 	/* What failed, while the undoing goes on. */
 	struct err why;
 	char why_code[32];
+
+	/* Whether it is stuck at its memory limit: thrash.c. */
+	struct thrash_watch watched;
+	uint64_t watched_boot;	/* whose readings these are */
+	struct job *thrash_job; /* NULL = none under way */
+	/* When it was acted on last: what was seen, and for how many seconds it had thrashed. */
+	struct thrash_watch thrash_seen;
+	uint64_t thrash_seconds;
 };
 
 /* Everything with a keeper: keeper_link.c. */
@@ -168,6 +178,7 @@ struct stray;
 struct image_flow;
 struct image_removal;
 struct inst_move;
+struct event_log;
 
 struct inst_manager {
 	sd_event *event;
@@ -224,6 +235,11 @@ struct inst_manager {
 	size_t n_starting;	/* starts of the queue that are under way */
 	char (*start_queue)[ID_TEXT];
 	size_t n_queue, queue_at;
+	struct event_log *events;
+	sd_event_source *thrash_timer; /* NULL = nobody is watched */
+	size_t thrash_at;	       /* the next one of this round */
+	const char *strain_why_not;    /* why that cannot be seen; NULL = it can */
+	const char *support_no_io;     /* why limits of the disk cannot be set, as looked up last */
 };
 
 /* --- manager.c ----------------------------------------------------------------------------- */
@@ -267,6 +283,39 @@ void db_put_tenant(struct store_txn *t, const struct inst_tenant *tn);
 void db_put_image(struct store_txn *t, const struct inst_image *img);
 void db_drop_image(struct store_txn *t, const char *name);
 void db_put_lock(struct store_txn *t, const struct inst_lock *l);
+/* Writes it and drops what is too old. */
+void db_add_event(struct store_txn *t, const struct event *e);
+
+/* --- events.c ------------------------------------------------------------------------------ */
+
+struct event_log *event_log_new(void);
+/* NULL is fine. Commits that are under way keep it until they are done. */
+void event_log_unref(struct event_log *l);
+/* One of the database, in the order of cursors; copied but for details, which are taken. */
+int event_log_load(struct event_log *l, const struct event *like, const char *message,
+		   json_t *details, struct err *err);
+/* Something happened to an instance: 'message' is one line or "", details (taken) may be NULL. What
+ * cannot be written is logged. */
+void inst_note(const struct inst *i, const char *kind, const char *message, json_t *details);
+/* The same for a change of its state, which it has now. */
+void inst_note_state(const struct inst *i, enum inst_state from);
+
+/* --- thrash.c ------------------------------------------------------------------------------ */
+
+/* Looks at all guests from now on, where the kernel has the figures. */
+void thrash_start(struct inst_manager *m);
+void thrash_stop(struct inst_manager *m);
+/* Why guests are not watched, or what the host document asks for cannot be done; NULL = all is
+ * well. 'no_io': why limits of the disk cannot be set; NULL = they can. */
+const char *thrash_why_not(const struct inst_manager *m, const char *no_io);
+/* Looks at one; what the timer does for each. */
+void thrash_look(struct inst *i);
+/* Lowers limits of an instance whose reads are held back. */
+void thrash_hold_back(const struct inst *i, struct cg_limits *l);
+/* Says in limits[] why a limit is lower than configured. */
+void thrash_explain(struct inst *i);
+/* Ends what is under way for it. */
+void thrash_drop(struct inst *i);
 
 /* --- flow.c: operations and their transactions --------------------------------------------- */
 

@@ -93,6 +93,7 @@ void inst_free(struct inst *i)
 	while (i->p->waits)
 		inst_wait_cancel(i->p->waits);
 	inst_timer_clear(i);
+	thrash_drop(i);
 	i->p->watch = sd_event_source_disable_unref(i->p->watch);
 	inst_sessions_done(i);
 	inst_change_free(i->p->change);
@@ -198,6 +199,7 @@ void inst_unregister(struct inst *i)
 		fn(arg, i, true);
 	}
 	inst_event(i, "deleted");
+	inst_note(i, "deleted", "", NULL);
 	inst_free(i);
 }
 
@@ -266,6 +268,7 @@ void inst_rest(struct inst *i)
 
 void inst_set_state(struct inst *i, enum inst_state state)
 {
+	enum inst_state from = i->state;
 	struct inst_wait *w;
 
 	state = as_suspended(i, state);
@@ -274,6 +277,7 @@ void inst_set_state(struct inst *i, enum inst_state state)
 	log_debug("%s: %s -> %s", i->full_name, inst_state_name(i->state), inst_state_name(state));
 	i->state = state;
 	inst_event(i, inst_state_name(state));
+	inst_note_state(i, from);
 	/* A callback may cancel others: begin anew after each. */
 	w = i->p->waits;
 	while (w) {

@@ -80,4 +80,14 @@ static const char *const store_migrations[] = {
 	"ALTER TABLE instances ADD COLUMN suspend INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE instances ADD COLUMN suspend_since INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE instances ADD COLUMN suspend_reason TEXT NOT NULL DEFAULT '';",
+	/* 4 -> 5: events; 'name' as the instance was called then, 'details' is JSON */
+	"CREATE TABLE events ("
+	"  cursor INTEGER PRIMARY KEY NOT NULL,"
+	"  time INTEGER NOT NULL,"
+	"  instance_id TEXT NOT NULL,"
+	"  name TEXT NOT NULL,"
+	"  kind TEXT NOT NULL,"
+	"  message TEXT NOT NULL,"
+	"  details TEXT"
+	") STRICT;",
 };

@@ -45,6 +45,11 @@
  *   remove-image --pool DIR --digest HEX    Result: {"removed": bool}. The caller knows that
  * nothing uses the image. clean-tmp --pool DIR                    Result: {"removed": N}: what
  * killed jobs left. seccomp FILE                            see job_seccomp.c
+ *   relieve --cgroup PATH --init PID --start N [--reclaim BYTES]
+ *       PATH is an instance's cgroup, PID and N pid and start time of its init, which must live.
+ *       Kills the process in it that holds most memory, never the init; with --reclaim nothing is
+ *       killed and the kernel asked to reclaim. Result: {"killed": {"pid", "command", "memory"}} or
+ *       {"reclaimed": BYTES}.
  */
 #pragma once
 
@@ -132,3 +137,4 @@ int job_remove_instance(int argc, char **argv);
 int job_remove_image(int argc, char **argv);
 int job_clean_tmp(int argc, char **argv);
 int job_seccomp(int argc, char **argv);
+int job_relieve(int argc, char **argv);

@@ -22,6 +22,7 @@ static const struct {
 	{"remove-image", job_remove_image},
 	{"clean-tmp", job_clean_tmp},
 	{"seccomp", job_seccomp},
+	{"relieve", job_relieve},
 };
 
 int main(int argc, char **argv)

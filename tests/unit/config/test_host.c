@@ -31,6 +31,12 @@ static void defaults(void **state)
 	assert_int_equal(h.sample, 10000000);
 	assert_int_equal(h.stop_timeout, 90000000);
 	assert_int_equal(h.console_log, 1 << 20);
+	assert_int_equal(h.thrash.action, SPEC_THRASH_KILL);
+	assert_int_equal(h.thrash.pressure, 50);
+	assert_int_equal(h.thrash.cache, 10);
+	assert_int_equal(h.thrash.refaults, 100);
+	assert_int_equal(h.thrash.after, 60000000);
+	assert_int_equal(h.thrash.read_iops, 50);
 	assert_false(json_rows_has(&spec_host_table, &h, "state"));
 	assert_false(spec_host_tolerates(&h, "disk.size"));
 }
@@ -108,6 +114,18 @@ static void good_and_bad(void **state)
 		 "f.json: sharing: \"all\" is not one of \"none\", \"tenant\", \"host\"\n"},
 		{"{\"cpu_placement\": \"pinned\"}",
 		 "f.json: cpu_placement: \"pinned\" is not one of \"spread\", \"float\"\n"},
+		{"{\"thrash\": {\"action\": \"throttle\", \"after\": \"5s\"}}", ""},
+		{"{\"thrash\": {\"action\": \"murder\", \"pressure\": 101, \"refaults\": 0, "
+		 "\"after\": \"0s\", \"read_iops\": \"50\", \"reads\": 1}}",
+		 "f.json: thrash.action: \"murder\" is not one of \"none\", \"reclaim\", "
+		 "\"throttle\", \"kill\"\n"
+		 "f.json: thrash.pressure: 101 is too large; the largest is 100\n"
+		 "f.json: thrash.refaults: 0 is too small; the smallest is 1\n"
+		 "f.json: thrash.after: \"0s\" is too small; the smallest is 1s\n"
+		 "f.json: thrash.read_iops: \"50\" is not reads a second; write it as 50 without "
+		 "quotes\n"
+		 "f.json: thrash.reads: unknown key; thrash has action, pressure, refaults, cache, "
+		 "after, read_iops\n"},
 		{"{\"required_controllers\": [\"cpus\"]}",
 		 "f.json: required_controllers[0]: \"cpus\" is not a cgroup controller; write it "
 		 "like memory\n"},

@@ -155,6 +155,8 @@ static const char job_script[] =
 	"  sed s/DIGEST/$x/ <$d/image.json >$i/new; mv $i/new $i/image.json\n"
 	"  while [ -e $d/hold-result ]; do sleep 0.01; done\n"
 	"  echo '{\"result\": {\"digest\": \"'$x'\", \"existed\": false}}'; exit ;;\n"
+	"relieve) echo '{\"result\": {\"killed\": {\"pid\": 7, \"command\": \"hog\", "
+	"\"memory\": 1048576}}}'; exit ;;\n"
 	"esac\n"
 	"echo '{\"result\": {}}'\n";
 

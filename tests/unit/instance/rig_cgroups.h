@@ -360,6 +360,32 @@ int cg_events_get(int dirfd, struct cg_events *ret, struct err *err)
 	return 0;
 }
 
+const char *cg_strain_why_not(int dirfd)
+{
+	(void)dirfd;
+	return rig->strain_why_not;
+}
+
+int cg_stall_get(int dirfd, struct cg_stall *ret, struct err *err)
+{
+	const struct rig_cgroup *c = cgroup_of_fd(dirfd);
+
+	if (!c)
+		return err_set(err, ENODEV, "no such cgroup");
+	*ret = c->stall;
+	return 0;
+}
+
+int cg_refaults_get(int dirfd, struct cg_refaults *ret, struct err *err)
+{
+	const struct rig_cgroup *c = cgroup_of_fd(dirfd);
+
+	if (!c)
+		return err_set(err, ENODEV, "no such cgroup");
+	*ret = c->refaults;
+	return 0;
+}
+
 int cg_stats_reader_open(int dirfd, struct cg_stats_reader *ret, struct err *err)
 {
 	(void)dirfd;

@@ -29,6 +29,7 @@
 #include "cgroups/cpuset.h"
 #include "cgroups/devices.h"
 #include "cgroups/events.h"
+#include "cgroups/strain.h"
 #include "config/host.h"
 #include "images/store.h"
 #include "runtime/instance/apply.h"
@@ -62,6 +63,8 @@ struct rig_cgroup {
 	cpu_set_t cpus;
 	bool is_frozen;		 /* it was told to be */
 	struct cg_limits limits; /* as they were written last */
+	struct cg_stall stall;
+	struct cg_refaults refaults;
 };
 
 /* What the keeper holds for the next vpsd. */
@@ -115,6 +118,7 @@ struct rig {
 	uint64_t tenant_memory_used;	/* no quota goes below unforced */
 	uint64_t memory_used;		/* of each instance: no limit goes below unforced */
 	unsigned busy;			/* so many removals find processes */
+	const char *strain_why_not;	/* no figures of pressure */
 	int timeout_ms;			/* the longest wait that was asked for */
 };
 
