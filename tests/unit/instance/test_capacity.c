@@ -169,6 +169,8 @@ static void test_smaller_after_boot(void **state)
 	keeper_down();
 	while (rig->n_guests)
 		guest_drop(&rig->guests[0]);
+	while (rig->n_held)
+		held_drop(&rig->held[0]);
 	rig->n_cgroups = 0;
 	rig_put("run/boot-id", "another", 0600);
 	smaller_host();
