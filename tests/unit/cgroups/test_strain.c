@@ -3,6 +3,7 @@
 #include "tests/unit/base/util.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -123,6 +124,18 @@ static void test_victim_points(void **state)
 	}
 }
 
+/* Ends with the test, however that ends. */
+static pid_t idle_child(void)
+{
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		pause();
+}
+
 /* The largest in the list is killed, the init never, whatever it holds. */
 static void test_victim(void **state)
 {
@@ -130,17 +143,10 @@ static void test_victim(void **state)
 	_cleanup_close_ int fd = scratch_dir(dir);
 	struct cg_victim v = {0};
 	struct err err = ERR_INIT;
-	pid_t child = fork(), other;
+	pid_t child = idle_child(), other = idle_child();
 	int status;
 
 	(void)state;
-	if (child == 0)
-		for (;;)
-			pause();
-	other = fork();
-	if (other == 0)
-		for (;;)
-			pause();
 	assert_true(child > 0 && other > 0);
 	assert_true(str_fmt(procs, sizeof(procs), "%d\n%d\n", (int)other, (int)child) >= 0);
 	put_file(fd, "cgroup.procs", procs);
