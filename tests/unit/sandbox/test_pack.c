@@ -387,8 +387,7 @@ int main(void)
 		cmocka_unit_test(launch_survives),	  cmocka_unit_test(join_survives),
 		cmocka_unit_test(truncated_records),	  cmocka_unit_test(mutated_records),
 		cmocka_unit_test(a_launch_without_views), cmocka_unit_test(an_fd_is_taken_once),
-		cmocka_unit_test(nodes_are_a_tail),
-		cmocka_unit_test(too_much_is_refused),
+		cmocka_unit_test(nodes_are_a_tail),	  cmocka_unit_test(too_much_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
