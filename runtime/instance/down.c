@@ -311,10 +311,16 @@ static void end_recorded(struct inst *i, const struct err *err)
 		after_down(i);
 		return;
 	}
-	if (i->p->verdict.action == POLICY_START)
+	/* A customer who reboots does not wait for others; what ended with its keeper may be many.
+	 */
+	if (i->p->verdict.action == POLICY_START && i->last_exit == KEEPER_EXIT_REBOOT) {
 		inst_start_own(i);
-	else if (i->p->verdict.action == POLICY_RETRY)
+	} else if (i->p->verdict.action == POLICY_START) {
+		inst_queue_start(i);
+		inst_queue_next(i->manager);
+	} else if (i->p->verdict.action == POLICY_RETRY) {
 		inst_retry_later(i, i->p->verdict.delay);
+	}
 }
 
 static void end_cleaned(struct inst *i)
@@ -384,5 +390,6 @@ void inst_exited(struct inst *i, uint64_t boot, enum keeper_exit how, uint32_t s
 	describe_end(i);
 	inst_close_guest(i);
 	inst_set_state(i, INST_STOPPING);
+	inst_slot_leave(i);
 	inst_clean_cgroup(i, end_cleaned);
 }

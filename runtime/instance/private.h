@@ -105,7 +105,9 @@ struct inst_private {
 	bool has_processes;	    /* the last cleaning left some: its ids are not free */
 	bool is_claimed;	    /* recovery goes on with the loaded operation */
 	struct inst_change *change; /* what a change replaced, until it is written */
-	bool is_queued;		    /* its start came from the queue of starts */
+	bool is_waiting;	    /* in the queue of starts */
+	bool has_slot;		    /* of the starts that go on at once */
+	sd_event_source *slot_timer;
 
 	/* What goes on when the guest is gone and that is recorded; NULL = policy decides. */
 	void (*after_down)(struct inst *i);
@@ -128,6 +130,19 @@ struct keeper_link {
 	bool is_listed;	  /* the recovery on this connection is done */
 	bool was_started; /* spawned since the last success */
 	unsigned tries;
+};
+
+struct start_item {
+	char id[ID_TEXT];
+	uint64_t priority;
+};
+
+/* Starts that wait for their turn: start_queue.c. */
+struct start_queue {
+	struct start_item *items; /* lowest priority first, then first come */
+	size_t n;
+	size_t n_slots; /* taken */
+	bool is_under_way;
 };
 
 struct recover_collect;
@@ -173,6 +188,7 @@ struct inst_manager {
 	uint64_t stray_delay, stray_until; /* usec */
 	struct inst_lock lock;
 	uint64_t freeze_limit; /* usec */
+	uint64_t start_limit;  /* usec: a start that hangs is waited for no longer */
 	bool is_ready, is_closing;
 	void (*ready)(void *arg, const struct err *err);
 	void *ready_arg;
@@ -185,9 +201,7 @@ struct inst_manager {
 	bool keeps_strays;	/* unknown instances may need images and logs that nobody names */
 	bool drops_strays;	/* directories of unknown instances were given up */
 	struct inst_move *move; /* a resize of many under way; resize_all.c */
-	size_t n_starting;	/* starts of the queue that are under way */
-	char (*start_queue)[ID_TEXT];
-	size_t n_queue, queue_at;
+	struct start_queue starts;
 };
 
 /* --- manager.c ----------------------------------------------------------------------------- */
@@ -292,10 +306,8 @@ void inst_is_running(struct inst *i, uint64_t boot, pid_t pid, uint64_t start, i
 void inst_boot_failed(struct inst *i, const struct err *err);
 /* Starts it by itself, with an operation of its own. */
 void inst_start_own(struct inst *i);
+/* Through the queue, when the time has come. */
 void inst_retry_later(struct inst *i, uint32_t seconds);
-/* Puts it in the queue of starts at vpsd's start (bounded parallelism). */
-void inst_queue_start(struct inst *i);
-void inst_queue_next(struct inst_manager *m);
 
 /* The keeper (or recovery) says that the guest of this boot ended. */
 void inst_exited(struct inst *i, uint64_t boot, enum keeper_exit how, uint32_t status);
@@ -329,6 +341,17 @@ void inst_delete_rest(struct inst *i);
 /* Its directory is made: in memory it is present and stopped. */
 void inst_prepared(struct inst *i);
 void inst_create_undo(struct inst *i, const char *code, const struct err *err);
+
+/* --- start_queue.c ------------------------------------------------------------------------- */
+
+/* Puts it in the queue, once. Whether it is to start is looked at when its turn comes. */
+void inst_queue_start(struct inst *i);
+/* Starts the next ones, as many as there are slots. */
+void inst_queue_next(struct inst_manager *m);
+/* The guest of a start runs: its slot goes on until it is ready, for a while. */
+void inst_slot_started(struct inst *i);
+/* Its start is over, if it came from the queue: the next one's turn. */
+void inst_slot_leave(struct inst *i);
 
 /* --- cpus.c -------------------------------------------------------------------------------- */
 

@@ -287,6 +287,14 @@ static void act_delete(struct inst *i)
 
 static void act_start(struct inst *i)
 {
+	const struct inst_manager *m = i->manager;
+
+	if (m->is_new_boot && !m->is_ready) {
+		i->failures = 0;
+		i->p->is_failed = false;
+		if (i->state == INST_FAILED)
+			inst_set_state(i, INST_STOPPED);
+	}
 	if (inst_is_up(i) || i->state != INST_STOPPED || i->retry_at || i->p->after_clean ||
 	    (i->op && !i->p->has_loaded_op))
 		return;

@@ -93,6 +93,7 @@ void inst_free(struct inst *i)
 	while (i->p->waits)
 		inst_wait_cancel(i->p->waits);
 	inst_timer_clear(i);
+	i->p->slot_timer = sd_event_source_disable_unref(i->p->slot_timer);
 	i->p->watch = sd_event_source_disable_unref(i->p->watch);
 	inst_sessions_done(i);
 	inst_change_free(i->p->change);

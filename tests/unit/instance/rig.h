@@ -239,6 +239,8 @@ static inline void vpsd_up(void)
 {
 	vpsd_start();
 	AWAIT(rig->is_ready);
+	/* The boot of the host is noted when it is past. */
+	AWAIT(rig_has("run/boot-id"));
 }
 
 /* It dies: nothing that is under way is waited for. */
@@ -250,6 +252,17 @@ static inline void vpsd_down(void)
 	rig->m = NULL;
 	rig->store = NULL;
 	peer_drop();
+}
+
+/* The machine goes down with all that runs; vpsd_up() follows. */
+static inline void host_down(void)
+{
+	vpsd_down();
+	while (rig->n_guests)
+		guest_drop(&rig->guests[0]);
+	rig->n_cgroups = 0;
+	rig->launches = 0;
+	rig_unput("run/boot-id");
 }
 
 static inline void on_op_ended(void *arg, struct op *op)
