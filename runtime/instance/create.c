@@ -275,10 +275,10 @@ static int check_room(const struct inst *i, struct err *err)
 {
 	const struct inst_manager *m = i->manager;
 	struct admission_load want = admission_of_plan(&i->effective);
-	struct admission_load used = inst_tenant_load(m, i->tenant);
+	struct admission_load used = inst_tenant_load(m, i->tenant), all = inst_host_load(m);
 	int r = admission_check_quota(&i->tenant->spec, &used, &want, err);
 
-	return r < 0 ? r : admission_check_host(&m->machine, &m->load, &want, err);
+	return r < 0 ? r : admission_check_host(&m->machine, &all, &want, err);
 }
 
 static int prepare(struct inst *i, const struct inst_create *req, struct err *err)

@@ -246,6 +246,8 @@ static void try_clean(struct inst *i)
 	if (r < 0)
 		log_error("%s: cannot remove its cgroup: %s", i->full_name, err_text(&err));
 	i->p->has_processes = r == -EBUSY;
+	if (!i->p->has_processes)
+		inst_cpus_gone(i);
 	inst_cpus_respread(m);
 	i->p->after_clean = NULL;
 	next(i);

@@ -83,16 +83,16 @@ static struct admission_load growth(const struct admission_load *new,
 static int check_change(const struct inst *i, const struct inst_change *c, struct err *err)
 {
 	struct inst_manager *m = i->manager;
-	struct admission_load old = admission_of_plan(&i->effective);
+	struct admission_load old = inst_load(i);
 	struct admission_load new = admission_of_plan(&c->effective);
 	struct admission_load more = growth(&new, &old);
-	struct admission_load used = inst_tenant_load(m, i->tenant);
+	struct admission_load used = inst_tenant_load(m, i->tenant), all = inst_host_load(m);
 	int r = inst_check_support(m, &c->effective, &c->spec, &i->tenant->spec, err);
 
 	if (r >= 0)
 		r = admission_check_quota(&i->tenant->spec, &used, &more, err);
 	if (r >= 0)
-		r = admission_check_host(&m->machine, &m->load, &more, err);
+		r = admission_check_host(&m->machine, &all, &more, err);
 	return r;
 }
 

@@ -81,16 +81,17 @@ bool inst_is_ready(const struct inst_manager *m)
 
 int inst_capacity(const struct inst_manager *m, struct inst_capacity *ret, struct err *err)
 {
+	struct admission_load load = inst_host_load(m);
 	struct inst_capacity c = {
 		.cores = admission_cores(&m->machine),
 		.memory = admission_memory(&m->machine),
 		.dedicable =
 			m->machine.shares_dedicated ? 0 : admission_cores_dedicated(&m->machine),
-		.cores_guaranteed = m->load.cores_guaranteed,
-		.cores_dedicated = m->load.cores_dedicated,
-		.memory_guaranteed = m->load.memory_guaranteed,
-		.cores_limit = m->load.cores,
-		.memory_limit = m->load.memory,
+		.cores_guaranteed = load.cores_guaranteed,
+		.cores_dedicated = load.cores_dedicated,
+		.memory_guaranteed = load.memory_guaranteed,
+		.cores_limit = load.cores,
+		.memory_limit = load.memory,
 		.ids_free = alloc_ranges_free_count(m->ranges),
 		.instances = (unsigned)m->n_insts,
 	};

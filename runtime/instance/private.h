@@ -165,7 +165,7 @@ struct inst_manager {
 	struct inst **insts; /* sorted by full name */
 	size_t n_insts;
 	struct admission_host machine;
-	struct admission_load load; /* of all instances */
+	struct admission_load load; /* of all instances, by their plans: inst_host_load() */
 	int run_fd;		    /* the run directory */
 	int log_fd;		    /* "log" in the state directory */
 	char boot_id[37];
@@ -215,6 +215,9 @@ void inst_free(struct inst *i);
 int inst_register(struct inst *i, struct err *err);
 /* Takes it out, frees its id range and itself, and tells waiters. */
 void inst_unregister(struct inst *i);
+/* What it has of the host, of all instances together: by their plans, and what is kept beyond. */
+struct admission_load inst_load(const struct inst *i);
+struct admission_load inst_host_load(const struct inst_manager *m);
 struct admission_load inst_tenant_load(const struct inst_manager *m, const struct inst_tenant *t);
 /* Changes the state: waiters, hook, log. */
 void inst_set_state(struct inst *i, enum inst_state state);
@@ -362,6 +365,11 @@ bool inst_cpus_wants_own(const struct inst *i);
 /* Before its cgroup is made: takes CPUs from all others for one that is to have its own. -ENOSPC
  * when too few are left. What is not made use of goes back with the next inst_cpus_respread(). */
 int inst_cpus_take(struct inst *i, struct err *err);
+/* Its cgroup is gone, and so are its CPUs. */
+void inst_cpus_gone(struct inst *i);
+/* What it has to itself beyond its plan, in thousandths of cores: a change of the plan takes CPUs
+ * away at the next start only, and until then nobody else can have them. */
+uint64_t inst_cpus_kept(const struct inst *i);
 /* Whether a running one gets the CPUs of this plan at its next start only. */
 bool inst_cpus_wait(const struct inst *i, const struct spec_plan *plan);
 /* Chooses CPUs for all that have a cgroup, and moves those for whom that is another choice: when

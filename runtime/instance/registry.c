@@ -201,6 +201,23 @@ void inst_unregister(struct inst *i)
 	inst_free(i);
 }
 
+struct admission_load inst_load(const struct inst *i)
+{
+	struct admission_load load = admission_of_plan(&i->effective);
+
+	load.cores_dedicated += inst_cpus_kept(i);
+	return load;
+}
+
+struct admission_load inst_host_load(const struct inst_manager *m)
+{
+	struct admission_load sum = m->load;
+
+	for (size_t i = 0; i < m->n_insts; i++)
+		sum.cores_dedicated += inst_cpus_kept(m->insts[i]);
+	return sum;
+}
+
 struct admission_load inst_tenant_load(const struct inst_manager *m, const struct inst_tenant *t)
 {
 	struct admission_load sum = {0};
