@@ -124,7 +124,7 @@ struct spec_host {
 	uint64_t sample;       /* microseconds */
 	uint64_t stop_timeout; /* microseconds */
 	struct spec_host_autostart autostart;
-	uint64_t console_log;  /* bytes kept of an instance's console */
+	uint64_t console_log; /* bytes kept of an instance's console */
 	JSON_LIST(struct spec_webhook) webhooks;
 	JSON_LIST(struct spec_backup_target) backup_targets;
 };

@@ -369,7 +369,13 @@ void inst_exited(struct inst *i, uint64_t boot, enum keeper_exit how, uint32_t s
 		seen_too_late(i);
 		return;
 	}
-	/* The end of its start, or a change, is being written: one thing after the other. */
+	/* The end of its start, or a change, is being written: one thing after the other. A file
+	 * of the cgroup that is being written keeps its removal waiting. */
+	if (i->p->reclaim) {
+		i->p->has_exit = true;
+		inst_reclaim_hasten(i);
+		return;
+	}
 	if (i->op && !i->p->after_down && !i->p->has_loaded_op) {
 		i->p->has_exit = true;
 		return;

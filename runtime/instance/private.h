@@ -67,6 +67,10 @@ struct inst_private {
 
 	struct inst_wait *waits;
 	struct inst_session *sessions;
+	unsigned owed;		 /* bits of enum cg_limit: not in the kernel yet, reclaim.c */
+	struct job *reclaim;	 /* writes one of them */
+	enum cg_limit reclaimed; /* which */
+	void (*after_reclaim)(struct inst *i, const struct err *err);
 	cpu_set_t cpus;		 /* as its cgroup was told; none = those of all */
 	bool has_own_cpus;	 /* nobody else runs on them */
 	char hostname_done[256]; /* the name that stands in its files */
@@ -345,6 +349,15 @@ void inst_delete_rest(struct inst *i);
 void inst_prepared(struct inst *i);
 void inst_create_undo(struct inst *i, const char *code, const struct err *err);
 
+/* --- reclaim.c ----------------------------------------------------------------------------- */
+
+/* Writes what inst_change_kernel() has left, with the values that the instance has now, beside the
+ * loop. Then next (NULL = a failure is logged): when the kernel holds it, or the guest has ended;
+ * from within where nothing was left. */
+void inst_reclaim(struct inst *i, void (*next)(struct inst *i, const struct err *err));
+/* Its guest ends: what goes on is of no use any more. */
+void inst_reclaim_hasten(struct inst *i);
+
 /* --- start_queue.c ------------------------------------------------------------------------- */
 
 /* Puts it in the queue, once. Whether it is to start is looked at when its turn comes. */
@@ -398,7 +411,7 @@ void inst_change_swap(struct inst *i, struct inst_change *c);
 /* Whether a living guest keeps something of what it has until its next start. */
 bool inst_change_waits(const struct inst *i, const struct inst_change *c);
 /* Writes the limits of a plan to the kernel, or checks them (enum cg_apply_flags). Nothing to do
- * where no guest lives. */
+ * where no guest lives. What the kernel has to reclaim memory for is left to inst_reclaim(). */
 int inst_change_kernel(struct inst *i, const struct spec_plan *plan, unsigned flags,
 		       struct err *err);
 void inst_change_free(struct inst_change *c);

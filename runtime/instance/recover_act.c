@@ -37,7 +37,6 @@ static void take_fence(struct inst *i)
 static void take_cgroup(struct inst *i)
 {
 	struct inst_manager *m = i->manager;
-	struct cg_limits limits;
 	struct err err = ERR_INIT;
 
 	if (i->p->cg.fd >= 0)
@@ -49,11 +48,12 @@ static void take_cgroup(struct inst *i)
 	}
 	inst_sessions_found(i);
 	inst_cpus_found(i);
-	inst_limits_of(i, &limits);
-	if (cg_instance_apply(&m->cg, &i->p->cg, &limits, CG_APPLY_FORCE, i->limits, &err) < 0)
+	if (inst_change_kernel(i, &i->effective, CG_APPLY_FORCE, &err) < 0) {
 		log_warning("%s: cannot renew its limits: %s", i->full_name, err_text(&err));
-	else
+	} else {
 		i->has_limits = true;
+		inst_reclaim(i, NULL);
+	}
 	take_fence(i);
 	inst_freeze_as_wanted(i);
 }

@@ -93,6 +93,9 @@ void inst_free(struct inst *i)
 	while (i->p->waits)
 		inst_wait_cancel(i->p->waits);
 	inst_timer_clear(i);
+	/* At the end of the manager there are no jobs any more. */
+	if (i->p->reclaim && !i->manager->is_closing)
+		job_abandon(i->p->reclaim);
 	i->p->slot_timer = sd_event_source_disable_unref(i->p->slot_timer);
 	i->p->watch = sd_event_source_disable_unref(i->p->watch);
 	inst_sessions_done(i);

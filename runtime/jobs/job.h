@@ -45,6 +45,8 @@
  *   remove-image --pool DIR --digest HEX    Result: {"removed": bool}. The caller knows that
  * nothing uses the image. clean-tmp --pool DIR                    Result: {"removed": N}: what
  * killed jobs left. seccomp FILE                            see job_seccomp.c
+ *   write-limit --file PATH --value TEXT    Result: {}. One write to a file of a cgroup, which may
+ * take long: job_limit.c.
  */
 #pragma once
 
@@ -132,3 +134,4 @@ int job_remove_instance(int argc, char **argv);
 int job_remove_image(int argc, char **argv);
 int job_clean_tmp(int argc, char **argv);
 int job_seccomp(int argc, char **argv);
+int job_write_limit(int argc, char **argv);

@@ -22,6 +22,7 @@ static const struct {
 	{"remove-image", job_remove_image},
 	{"clean-tmp", job_clean_tmp},
 	{"seccomp", job_seccomp},
+	{"write-limit", job_write_limit},
 };
 
 int main(int argc, char **argv)

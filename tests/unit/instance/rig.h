@@ -155,6 +155,7 @@ static const char job_script[] =
 	"  sed s/DIGEST/$x/ <$d/image.json >$i/new; mv $i/new $i/image.json\n"
 	"  while [ -e $d/hold-result ]; do sleep 0.01; done\n"
 	"  echo '{\"result\": {\"digest\": \"'$x'\", \"existed\": false}}'; exit ;;\n"
+	"write-limit) [ -e $d/deaf ] || printf %s $5 >$d/wrote-${3##*/} ;;\n"
 	"esac\n"
 	"echo '{\"result\": {}}'\n";
 

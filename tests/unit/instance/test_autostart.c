@@ -9,9 +9,9 @@ static void make(const char *name, int priority, bool enabled)
 	_cleanup_spec_instance_ struct spec_instance spec = {0};
 	_cleanup_problems_ struct problems *p = problems_new();
 	const struct json_where w = {.file = "", .path = "", .problems = p};
-	_cleanup_json_ json_t *doc = json_pack("{s:s, s:s, s:s, s:{s:b, s:i}}", "name", name,
-					       "plan", "tiny", "image", "img", "autostart",
-					       "enabled", (int)enabled, "priority", priority);
+	_cleanup_json_ json_t *doc =
+		json_pack("{s:s, s:s, s:s, s:{s:b, s:i}}", "name", name, "plan", "tiny", "image",
+			  "img", "autostart", "enabled", (int)enabled, "priority", priority);
 	const struct inst_create req = {.tenant = "t", .spec = &spec, .start = true};
 	struct err err = ERR_INIT;
 	struct op *op = NULL;
@@ -65,8 +65,7 @@ static void break_files(const struct inst *i, bool broken)
 {
 	char from[200], to[220];
 
-	assert_true(str_fmt(from, sizeof(from), "%s/pool/instances/%s", rig->dir, i->id) >=
-		    0);
+	assert_true(str_fmt(from, sizeof(from), "%s/pool/instances/%s", rig->dir, i->id) >= 0);
 	assert_true(str_fmt(to, sizeof(to), "%s.away", from) >= 0);
 	assert_int_equal(broken ? rename(from, to) : rename(to, from), 0);
 }
@@ -261,14 +260,14 @@ static void test_who_is_started(void **state)
 	make("suspended", 0, true);
 	make("failed", 5, true);
 	make("plain", 9, true);
-	assert_int_equal(inst_suspend(find("suspended"),
-				      INST_SUSPEND_FREEZE, "unpaid", &op, &err),
+	assert_int_equal(inst_suspend(find("suspended"), INST_SUSPEND_FREEZE, "unpaid", &op, &err),
 			 0);
 	assert_int_equal(ended(op).status, OP_DONE);
 	starts_are(1, 0);
 	host_down();
 	rig_sql("UPDATE instances SET failed = 1, failures = 9 WHERE name = 'failed'");
-	rig_sql("INSERT INTO meta (key, value) VALUES ('lock_since', '5'), ('lock_reason', 'disk')");
+	rig_sql("INSERT INTO meta (key, value) VALUES ('lock_since', '5'), ('lock_reason', "
+		"'disk')");
 	vpsd_up();
 	AWAIT(rig->launches == 2);
 	pass(50000);
