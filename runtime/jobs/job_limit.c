@@ -4,13 +4,10 @@
  * the kernel reclaims within write(2), which takes as long as the guest's disk does. The value
  * counts from the beginning of the write on; a signal ends the reclaiming.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
+#include "base/file.h"
 #include "runtime/jobs/job.h"
 
 struct options {
@@ -27,18 +24,10 @@ int job_write_limit(int argc, char **argv)
 {
 	struct options o = {0};
 	struct err err = ERR_INIT;
-	_cleanup_close_ int fd = -1;
 
 	if (job_args(argc, argv, rows, &o, &err) < 0)
 		return job_error(&err);
-	fd = open(o.file, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0) {
-		(void)err_sys(&err, "cannot open '%s'", o.file);
+	if (file_write_at(AT_FDCWD, o.file, o.value, &err) < 0)
 		return job_error(&err);
-	}
-	if (write(fd, o.value, strlen(o.value)) < 0) {
-		(void)err_sys(&err, "cannot write '%s' to '%s'", o.value, o.file);
-		return job_error(&err);
-	}
 	return job_result(json_object());
 }
