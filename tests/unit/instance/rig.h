@@ -258,6 +258,7 @@ static inline void vpsd_down(void)
 /* The machine goes down with all that runs; vpsd_up() follows. */
 static inline void host_down(void)
 {
+	store_flush(rig->store);
 	vpsd_down();
 	while (rig->n_guests)
 		guest_drop(&rig->guests[0]);
@@ -333,8 +334,10 @@ static inline int rig_teardown(void **state)
 	int tmp;
 
 	(void)state;
-	if (rig->m)
+	if (rig->m) {
+		store_flush(rig->store);
 		vpsd_down();
+	}
 	keeper_down();
 	while (rig->n_guests)
 		guest_drop(&rig->guests[0]);

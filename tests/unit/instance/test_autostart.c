@@ -237,6 +237,7 @@ static void test_vpsd_dies_meanwhile(void **state)
 	pass(50000);
 	assert_int_equal(rig->launches, 4);
 	assert_string_equal(order(), "ebda");
+	AWAIT(op_count_running(inst_ops(rig->m)) == 0);
 	vpsd_down();
 	starts_are(2, 0);
 	vpsd_up();
