@@ -345,10 +345,7 @@ int inst_manager_start(struct inst_manager *m, void (*ready)(void *arg, const st
 
 	m->ready = ready;
 	m->ready_arg = arg;
-	store_txn_add(t,
-		      "DELETE FROM operations WHERE status <> 0 AND id NOT IN "
-		      "(SELECT id FROM operations ORDER BY created DESC LIMIT 1000)",
-		      "");
+	db_prune_ops(t);
 	r = store_submit(t, NULL, NULL, err);
 	if (r < 0)
 		return r;

@@ -164,6 +164,7 @@ struct inst_manager {
 	struct img_store *images;
 	struct job_pool *jobs;
 	struct op_ring *ops;
+	unsigned n_ended; /* operations since the table of them was pruned */
 	struct catalog catalog;
 	struct alloc_ranges *ranges;
 	struct inst **insts; /* sorted by full name */
@@ -249,6 +250,8 @@ int db_load(struct inst_manager *m, struct err *err);
 void db_add_op(struct store_txn *t, const struct op *op);
 void db_end_op(struct store_txn *t, const char *id, const char *code, const struct err *err,
 	       const json_t *result);
+/* Forgets all ended operations but the last 1000. */
+void db_prune_ops(struct store_txn *t);
 void db_add_inst(struct store_txn *t, const struct inst *i);
 void db_put_inst(struct store_txn *t, const struct inst *i);
 void db_drop_inst(struct store_txn *t, const struct inst *i);
