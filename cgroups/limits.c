@@ -344,15 +344,25 @@ static uint64_t clean_cache(int dirfd)
 	return dirty < cache ? cache - dirty : 0;
 }
 
+/* 0 without the controller. */
+static uint64_t memory_used(int dirfd)
+{
+	char text[NUM_TEXT] = "";
+	uint64_t used;
+
+	if (file_read_short_at(dirfd, "memory.current", text, sizeof(text), NULL) < 0 ||
+	    num_parse_u64(text, 0, UINT64_MAX, &used) < 0)
+		return 0;
+	return used;
+}
+
 static int check_memory(int dirfd, uint64_t max, struct err *err)
 {
-	char text[NUM_TEXT] = "", used_text[NUM_TEXT], max_text[NUM_TEXT];
-	uint64_t used, cache;
+	char used_text[NUM_TEXT], max_text[NUM_TEXT];
+	uint64_t used = memory_used(dirfd), cache;
 
 	/* Without the controller there is nothing to shrink; the loop reports that. */
-	if (max == CG_UNLIMITED ||
-	    file_read_short_at(dirfd, "memory.current", text, sizeof(text), NULL) < 0 ||
-	    num_parse_u64(text, 0, UINT64_MAX, &used) < 0 || used <= max)
+	if (used <= max)
 		return 0;
 	cache = clean_cache(dirfd);
 	if (cache < used && used - cache <= max)
@@ -395,6 +405,7 @@ struct change {
 	struct place place[CG_LIMIT_MAX];
 	int fd[CG_LIMIT_MAX]; /* -1 = not there, or not to be changed */
 	char old[CG_LIMIT_MAX][CG_LIMIT_TEXT];
+	bool is_left[CG_LIMIT_MAX]; /* CG_APPLY_DEFER */
 };
 
 static void change_done(struct change *c)
@@ -445,22 +456,44 @@ static void change_undo(struct change *c, int newest)
 {
 	(void)drop_burst(c, NULL);
 	for (int i = newest; i >= 0; i--)
-		(void)write_open(c, i, c->old[i], NULL);
+		if (!c->is_left[i])
+			(void)write_open(c, i, c->old[i], NULL);
 	(void)write_open(c, CG_LIMIT_CPU_BURST, c->old[CG_LIMIT_CPU_BURST], NULL);
 }
 
-static int change_write(struct change *c, const struct cg_limits *l, struct err *err)
+/* A limit of memory that the kernel would have to reclaim for, which it would do as well for the
+ * value that stands there already. */
+static bool is_for_later(int dirfd, int limit, uint64_t value)
+{
+	return (limit == CG_LIMIT_MEMORY_MAX || limit == CG_LIMIT_MEMORY_HIGH) &&
+	       value < memory_used(dirfd);
+}
+
+static int change_write(struct change *c, int dirfd, const struct cg_limits *l, unsigned flags,
+			struct err *err)
 {
 	int r = drop_burst(c, err);
 
 	for (int i = 0; r >= 0 && i < CG_LIMIT_MAX; i++) {
 		if (c->fd[i] < 0)
 			continue;
+		c->is_left[i] = (flags & CG_APPLY_DEFER) && is_for_later(dirfd, i, l->value[i]);
+		if (c->is_left[i])
+			continue;
 		r = set_and_check(c->fd[i], &c->place[i], held_of(&c->place[i], l->value[i]), err);
 		if (r < 0)
 			change_undo(c, i);
 	}
 	return r;
+}
+
+/* Whether the file had this value before, in its own rounding. */
+static bool is_value(const struct change *c, int i, uint64_t value)
+{
+	const struct limit_row *row = c->place[i].row;
+	char text[CG_LIMIT_TEXT] = "";
+
+	return row->format(value, text) >= 0 && str_eq(text, c->old[i]);
 }
 
 int cg_limits_apply_flags(int dirfd, const struct cg_limits *l, unsigned flags,
@@ -484,7 +517,7 @@ int cg_limits_apply_flags(int dirfd, const struct cg_limits *l, unsigned flags,
 	r = change_open(dirfd, l, flags, &c, err);
 	if (r < 0)
 		return r;
-	r = change_write(&c, l, err);
+	r = change_write(&c, dirfd, l, flags, err);
 	if (r < 0 || !status)
 		return r;
 	/* The values are held; what is above decides only how much of them counts. */
@@ -503,6 +536,13 @@ int cg_limits_apply_flags(int dirfd, const struct cg_limits *l, unsigned flags,
 			};
 		else if (c.fd[i] < 0)
 			status_missing(dirfd, &c.place[i], l->value[i], offered, &status[i]);
+		else if (c.is_left[i] && !is_value(&c, i, l->value[i]))
+			status[i] = (struct cg_limit_status){
+				.configured = l->value[i],
+				.actual = value[i],
+				.is_owed = true,
+				.reason = "the kernel is taking memory back",
+			};
 		else
 			status[i] = (struct cg_limit_status){
 				.effective = true,

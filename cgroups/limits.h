@@ -47,6 +47,7 @@ struct cg_limit_status {
 	bool effective;	     /* the kernel holds it, read back */
 	uint64_t configured; /* as asked, in the unit of struct cg_limits */
 	uint64_t actual;     /* as read back from the whole chain of ancestors: the tightest */
+	bool is_owed;	     /* not written yet: CG_APPLY_DEFER */
 	char reason[160];    /* why not effective; "" otherwise */
 };
 
@@ -76,6 +77,9 @@ enum cg_apply_flags {
 	CG_APPLY_CEILINGS = 1u << 1, /* leave cpu.weight and memory.min as they are */
 	CG_APPLY_CHECK = 1u << 2,    /* only say whether use stands in the way: nothing is written,
 					'status' is left alone */
+	CG_APPLY_DEFER = 1u << 3,    /* leave memory.max and memory.high where the kernel would have
+					to reclaim within the write, for as long as that takes: they
+					are marked in 'status' as owed, for somebody who has time */
 };
 
 /* As cg_limits_apply(), which has no flags: -EBUSY, with both figures in the text and nothing

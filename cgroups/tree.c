@@ -445,6 +445,12 @@ int cg_instance_apply(struct cg_root *r, const struct cg_instance *i, const stru
 	return k;
 }
 
+int cg_instance_get(const struct cg_instance *i, enum cg_limit limit, uint64_t *ret,
+		    struct err *err)
+{
+	return cg_limit_get(i->fd, limit, ret, err);
+}
+
 int cg_tenant_apply(struct cg_root *r, const char *tenant_id, const struct cg_limits *l,
 		    unsigned flags, struct cg_limit_status *status, struct err *err)
 {

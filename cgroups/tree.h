@@ -131,6 +131,9 @@ void cg_instance_path(const struct cg_root *r, const char *tenant_id, const char
  * all are as they were. */
 int cg_instance_apply(struct cg_root *r, const struct cg_instance *i, const struct cg_limits *l,
 		      unsigned flags, struct cg_limit_status *status, struct err *err);
+/* What the kernel holds of one limit, as cg_limit_get(). */
+int cg_instance_get(const struct cg_instance *i, enum cg_limit limit, uint64_t *ret,
+		    struct err *err);
 /* Changes the ceilings of a tenant; 0 when it has no directory, as nothing of it runs. */
 int cg_tenant_apply(struct cg_root *r, const char *tenant_id, const struct cg_limits *l,
 		    unsigned flags, struct cg_limit_status *status, struct err *err);

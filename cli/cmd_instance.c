@@ -68,6 +68,18 @@ static void unsupported_of(char dst[CLI_TEXT], const json_t *instance)
 		(void)str_copy(dst, CLI_TEXT, "many");
 }
 
+/* Why those that failed did: below the table, as a reason is longer than a column. */
+static void print_errors(const json_t *instances)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach (instances, i, v)
+		if (json_is_string(json_object_get(v, "error")))
+			printf("%s/%s: %s\n", text_of(v, "tenant"), text_of(v, "name"),
+			       text_of(v, "error"));
+}
+
 int cmd_ls(struct cli *cli, int argc, char **argv)
 {
 	int code, n = cli_parse(cli, argc, argv, NULL, 0, 1, &code);
@@ -110,6 +122,7 @@ int cmd_ls(struct cli *cli, int argc, char **argv)
 		table_cell(t, "%s", missing);
 	}
 	table_print(t);
+	print_errors(json_object_get(answer, "instances"));
 	return CLI_OK;
 }
 

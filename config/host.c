@@ -83,6 +83,15 @@ static const struct json_row overcommit_rows[] = {
 static const struct json_table overcommit_table =
 	JSON_TABLE("overcommit", struct spec_overcommit, overcommit_rows);
 
+static const struct json_row autostart_rows[] = {
+	ROW(spec_host_autostart, parallel, "parallel", U64, .def = "0", .max = 1000,
+	    .expect = "a number of starts, 0 for one for each CPU", .example = "8"),
+	ROW(spec_host_autostart, settle, "settle", DURATION, .def = "\"5s\"", .max = 600000000,
+	    .expect = "a duration", .example = "5s"),
+};
+static const struct json_table autostart_table =
+	JSON_TABLE("the autostart", struct spec_host_autostart, autostart_rows);
+
 static const struct json_row idmap_rows[] = {
 	ROW(spec_idmap, base, "base", U64, .def = "1000000", .min = IDMAP_BASE_MIN,
 	    .max = IDMAP_END, .expect = "a user id", .example = "1000000"),
@@ -179,6 +188,8 @@ static const struct json_row host_rows[] = {
 	    .max = 3600000000, .expect = "a duration", .example = "10s"),
 	ROW(spec_host, stop_timeout, "stop_timeout", DURATION, .def = "\"90s\"", .max = 86400000000,
 	    .expect = "a duration", .example = "90s"),
+	ROW(spec_host, autostart, "autostart", OBJECT, .sub = &autostart_table,
+	    .expect = "an object"),
 	ROW(spec_host, console_log, "console_log", SIZE, .def = "\"1MiB\"", .min = 4096,
 	    .max = 1u << 30, .expect = "a size", .example = "1MiB"),
 	ROW(spec_host, thrash, "thrash", OBJECT, .sub = &thrash_table, .expect = "an object"),

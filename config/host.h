@@ -47,6 +47,13 @@ struct spec_overcommit {
 	uint64_t disk;
 };
 
+/* Starts that nobody waits for: after a boot of the host, and retries. */
+struct spec_host_autostart {
+	struct json_seen seen;
+	uint64_t parallel; /* at once; 0 = one for each CPU, at least 4 */
+	uint64_t settle;   /* microseconds: so long a start counts that does not say it is ready */
+};
+
 /* Which CPUs a shared instance may use. */
 enum spec_placement {
 	SPEC_PLACEMENT_SPREAD, /* as many as its cores, spread by what was sold */
@@ -135,7 +142,8 @@ struct spec_host {
 	JSON_LIST(struct spec_network) networks;
 	uint64_t sample;       /* microseconds */
 	uint64_t stop_timeout; /* microseconds */
-	uint64_t console_log;  /* bytes kept of an instance's console */
+	struct spec_host_autostart autostart;
+	uint64_t console_log; /* bytes kept of an instance's console */
 	struct spec_thrash thrash;
 	JSON_LIST(struct spec_webhook) webhooks;
 	JSON_LIST(struct spec_backup_target) backup_targets;

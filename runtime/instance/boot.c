@@ -17,7 +17,6 @@
 #include "base/str.h"
 #include "runtime/instance/private.h"
 
-#define STARTS_AT_ONCE 4u
 /* A keeper that was lost is back sooner, or something is wrong. */
 #define KEEPER_WAIT (10 * USEC_PER_SEC)
 #define KEEPER_POLL (100 * USEC_PER_MSEC)
@@ -424,6 +423,7 @@ void inst_said_ready(struct inst *i)
 	i->p->has_said_ready = true;
 	write_state(i);
 	inst_set_state(i, INST_READY);
+	inst_slot_leave(i);
 }
 
 static void boot_cleaned(struct inst *i)
@@ -465,15 +465,6 @@ void inst_start_done(struct inst *i, const struct err *err)
 	inst_finish(i, NULL, err, NULL);
 }
 
-static void leave_queue(struct inst *i)
-{
-	if (!i->p->is_queued)
-		return;
-	i->p->is_queued = false;
-	i->manager->n_starting--;
-	inst_queue_next(i->manager);
-}
-
 /* A start that was not written has not happened. */
 static void unmark_boot(struct inst *i)
 {
@@ -486,7 +477,7 @@ static void start_begun(struct inst *i, const struct err *err)
 	if (err) {
 		log_error("%s: cannot start: %s", i->full_name, err_text(err));
 		unmark_boot(i);
-		leave_queue(i);
+		inst_slot_leave(i);
 		return;
 	}
 	boot_counted(i, NULL);
@@ -547,7 +538,7 @@ static void own_start_done(struct inst *i, const struct err *err)
 
 	if (!err) {
 		inst_finish(i, NULL, NULL, NULL);
-		leave_queue(i);
+		inst_slot_started(i);
 		return;
 	}
 	v = policy_decide(&(struct policy_end){
@@ -559,7 +550,7 @@ static void own_start_done(struct inst *i, const struct err *err)
 	inst_finish(i, NULL, err, NULL);
 	if (v.action == POLICY_RETRY)
 		inst_retry_later(i, v.delay);
-	leave_queue(i);
+	inst_slot_leave(i);
 }
 
 void inst_start_own(struct inst *i)
@@ -590,39 +581,22 @@ void inst_start_own(struct inst *i)
 		return;
 	log_error("%s: cannot start: %s", i->full_name, err_text(&err));
 out:
-	leave_queue(i);
+	inst_slot_leave(i);
+}
+
+static void retry_is_due(struct inst *i)
+{
+	/* It was put off for a moment; who reboots does not wait for others. */
+	if (i->last_exit == KEEPER_EXIT_REBOOT) {
+		inst_start_own(i);
+		return;
+	}
+	inst_queue_start(i);
+	inst_queue_next(i->manager);
 }
 
 void inst_retry_later(struct inst *i, uint32_t seconds)
 {
 	i->retry_at = now_seconds() + seconds;
-	inst_timer_set(i, seconds * USEC_PER_SEC, inst_start_own);
-}
-
-void inst_queue_start(struct inst *i)
-{
-	struct inst_manager *m = i->manager;
-	char(*grown)[ID_TEXT] = realloc(m->start_queue, (m->n_queue + 1) * sizeof(*grown));
-
-	if (!grown) {
-		inst_start_own(i);
-		return;
-	}
-	m->start_queue = grown;
-	memcpy(grown[m->n_queue++], i->id, ID_TEXT);
-}
-
-void inst_queue_next(struct inst_manager *m)
-{
-	while (m->is_ready && m->queue_at < m->n_queue && m->n_starting < STARTS_AT_ONCE) {
-		struct inst *i = inst_find_by_id(m, m->start_queue[m->queue_at++]);
-
-		if (!i || i->p->is_queued)
-			continue;
-		i->p->is_queued = true;
-		m->n_starting++;
-		inst_start_own(i);
-	}
-	if (m->queue_at == m->n_queue)
-		m->queue_at = m->n_queue = 0;
+	inst_timer_set(i, seconds * USEC_PER_SEC, retry_is_due);
 }

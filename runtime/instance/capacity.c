@@ -30,12 +30,12 @@ static int measure(const struct inst_manager *m, struct admission_host *ret, str
 /* --- judging --------------------------------------------------------------------------------- */
 
 int inst_check_room(const struct inst_manager *m, const struct inst_tenant *t,
-		    const struct spec_plan *old, const struct spec_plan *new, struct err *err)
+		    const struct inst *i, const struct spec_plan *new, struct err *err)
 {
-	const struct admission_load was = old ? admission_of_plan(old) : (struct admission_load){0};
+	const struct admission_load was = i ? inst_load(i) : (struct admission_load){0};
 	const struct admission_load one = admission_of_plan(new);
 	const struct admission_load more = admission_growth(&one, &was);
-	const struct admission_load used = inst_tenant_load(m, t);
+	const struct admission_load used = inst_tenant_load(m, t), all = inst_host_load(m);
 	struct admission_host host;
 	struct img_space pool;
 	int r = admission_check_quota(&t->spec, &used, &more, err);
@@ -44,7 +44,7 @@ int inst_check_room(const struct inst_manager *m, const struct inst_tenant *t,
 		r = measure(m, &host, &pool, err);
 	if (r >= 0 && more.cores > 0)
 		r = admission_check_size(&host, &one, err);
-	return r < 0 ? r : admission_check_host(&host, &m->load, &more, err);
+	return r < 0 ? r : admission_check_host(&host, &all, &more, err);
 }
 
 /* Nothing is refused on a host that has what was sold. On one that has become smaller as many run
@@ -60,7 +60,7 @@ int inst_check_start_room(const struct inst *i, struct err *err)
 
 	for (size_t n = 0; n < m->n_insts; n++) {
 		const struct inst *x = m->insts[n];
-		const struct admission_load one = admission_of_plan(&x->effective);
+		const struct admission_load one = inst_load(x);
 
 		if (x != i && (inst_is_up(x) || x->state == INST_STARTING || x->p->is_ending))
 			admission_add(&running, &one);
@@ -129,6 +129,7 @@ int inst_capacity(const struct inst_manager *m, struct inst_capacity *ret, struc
 {
 	struct inst_capacity c = {.ids_free = alloc_ranges_free_count(m->ranges),
 				  .instances = (unsigned)m->n_insts};
+	const struct admission_load load = inst_host_load(m);
 	struct admission_host host;
 	int r = measure(m, &host, &c.pool, err);
 
@@ -136,7 +137,7 @@ int inst_capacity(const struct inst_manager *m, struct inst_capacity *ret, struc
 		return r;
 	for (size_t i = 0; i < m->n_insts; i++)
 		c.running += inst_is_up(m->insts[i]);
-	admission_status(&host, &m->load, c.resources);
+	admission_status(&host, &load, c.resources);
 	fill_used(m, &c);
 	*ret = c;
 	return 0;

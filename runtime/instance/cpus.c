@@ -111,12 +111,12 @@ static cpu_set_t *read_siblings(const char *cpu_dir, const cpu_set_t *cpus)
 	return all;
 }
 
-/* Of all that have their own. */
+/* Of all that have their own, as long as a cgroup of theirs is there. */
 static void used_cpus(const struct inst_manager *m, cpu_set_t *ret)
 {
 	CPU_ZERO(ret);
 	for (size_t k = 0; k < m->n_insts; k++)
-		if (m->insts[k]->p->cg.fd >= 0 && m->insts[k]->p->has_own_cpus)
+		if (m->insts[k]->p->has_own_cpus)
 			CPU_OR(ret, ret, &m->insts[k]->p->cpus);
 }
 
@@ -180,14 +180,27 @@ bool inst_cpus_wait(const struct inst *i, const struct spec_plan *plan)
 	       placement_width(plan->cpu.cores) != (unsigned)CPU_COUNT(&i->p->cpus);
 }
 
+uint64_t inst_cpus_kept(const struct inst *i)
+{
+	struct admission_load load = admission_of_plan(&i->effective);
+	uint64_t has = i->p->has_own_cpus ? (uint64_t)CPU_COUNT(&i->p->cpus) * 1000 : 0;
+
+	return has > load.cores_dedicated ? has - load.cores_dedicated : 0;
+}
+
+void inst_cpus_gone(struct inst *i)
+{
+	CPU_ZERO(&i->p->cpus);
+	i->p->has_own_cpus = false;
+}
+
 int inst_cpus_take(struct inst *i, struct err *err)
 {
 	struct inst_manager *m = i->manager;
 	cpu_set_t used, own, left;
 	int r;
 
-	CPU_ZERO(&i->p->cpus);
-	i->p->has_own_cpus = false;
+	inst_cpus_gone(i);
 	if (!inst_cpus_wants_own(i))
 		return 0;
 	used_cpus(m, &used);

@@ -67,6 +67,14 @@ void db_end_op(struct store_txn *t, const char *id, const char *code, const stru
 		      err ? err_text(err) : NULL, err && err->hint[0] ? err->hint : NULL, text, id);
 }
 
+void db_prune_ops(struct store_txn *t)
+{
+	store_txn_add(t,
+		      "DELETE FROM operations WHERE status <> 0 AND id NOT IN "
+		      "(SELECT id FROM operations ORDER BY created DESC LIMIT 1000)",
+		      "");
+}
+
 /* 'i' first to last: the columns of db_put_inst() and db_add_inst(). */
 void db_add_inst(struct store_txn *t, const struct inst *i)
 {

@@ -249,6 +249,8 @@ static void try_clean(struct inst *i)
 	if (r < 0)
 		log_error("%s: cannot remove its cgroup: %s", i->full_name, err_text(&err));
 	i->p->has_processes = r == -EBUSY;
+	if (!i->p->has_processes)
+		inst_cpus_gone(i);
 	inst_cpus_respread(m);
 	i->p->after_clean = NULL;
 	next(i);
@@ -314,10 +316,16 @@ static void end_recorded(struct inst *i, const struct err *err)
 		after_down(i);
 		return;
 	}
-	if (i->p->verdict.action == POLICY_START)
+	/* A customer who reboots does not wait for others; what ended with its keeper may be many.
+	 */
+	if (i->p->verdict.action == POLICY_START && i->last_exit == KEEPER_EXIT_REBOOT) {
 		inst_start_own(i);
-	else if (i->p->verdict.action == POLICY_RETRY)
+	} else if (i->p->verdict.action == POLICY_START) {
+		inst_queue_start(i);
+		inst_queue_next(i->manager);
+	} else if (i->p->verdict.action == POLICY_RETRY) {
 		inst_retry_later(i, i->p->verdict.delay);
+	}
 }
 
 static void end_cleaned(struct inst *i)
@@ -364,7 +372,13 @@ void inst_exited(struct inst *i, uint64_t boot, enum keeper_exit how, uint32_t s
 		seen_too_late(i);
 		return;
 	}
-	/* The end of its start, or a change, is being written: one thing after the other. */
+	/* The end of its start, or a change, is being written: one thing after the other. A file
+	 * of the cgroup that is being written keeps its removal waiting. */
+	if (i->p->reclaim) {
+		i->p->has_exit = true;
+		inst_reclaim_hasten(i);
+		return;
+	}
 	if (i->op && !i->p->after_down && !i->p->has_loaded_op) {
 		i->p->has_exit = true;
 		return;
@@ -387,5 +401,6 @@ void inst_exited(struct inst *i, uint64_t boot, enum keeper_exit how, uint32_t s
 	describe_end(i);
 	inst_close_guest(i);
 	inst_set_state(i, INST_STOPPING);
+	inst_slot_leave(i);
 	inst_clean_cgroup(i, end_cleaned);
 }

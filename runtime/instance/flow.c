@@ -9,6 +9,8 @@
 
 /* Seconds until a start that could not be written is tried again: a full disk stays full. */
 #define RESTORE_DELAY 10u
+/* Operations that end between two looks at what is too old. */
+#define PRUNE_EVERY 64u
 
 struct commit {
 	struct inst *inst;
@@ -159,6 +161,10 @@ static void finish(struct inst_manager *m, struct inst *i, struct op *op, struct
 		f->has_code = code && str_copy(f->code, sizeof(f->code), code) >= 0;
 	}
 	op_hold(op);
+	if (++m->n_ended >= PRUNE_EVERY) {
+		m->n_ended = 0;
+		db_prune_ops(t);
+	}
 	db_end_op(t, op->id, f->has_code ? f->code : NULL, err, result);
 	if (store_submit(t, on_finish, f, &db_err) < 0)
 		finish_now(f, &db_err);

@@ -72,7 +72,7 @@ static int check_change(const struct inst *i, const struct inst_change *c, struc
 	/* One that went away meanwhile is no reason to refuse other changes. */
 	if (r >= 0 && !inst_devices_are_same(&i->effective, &c->effective))
 		r = inst_devices_check(m, &c->effective, err);
-	return r < 0 ? r : inst_check_room(m, i->tenant, &i->effective, &c->effective, err);
+	return r < 0 ? r : inst_check_room(m, i->tenant, i, &c->effective, err);
 }
 
 /* Writes the plan with the overrides on top to c, with all that is wrong in it. */
@@ -126,42 +126,66 @@ int inst_change_kernel(struct inst *i, const struct spec_plan *plan, unsigned fl
 		       struct err *err)
 {
 	struct cg_limits limits;
+	int r;
 
 	if (i->p->cg.fd < 0)
 		return 0;
 	inst_limits_of_plan(i->manager, plan, &limits);
 	thrash_hold_back(i, &limits);
-	return cg_instance_apply(&i->manager->cg, &i->p->cg, &limits, flags, i->limits, err);
+	r = cg_instance_apply(&i->manager->cg, &i->p->cg, &limits, flags | CG_APPLY_DEFER,
+			      i->limits, err);
+	if (r < 0 || (flags & CG_APPLY_CHECK))
+		return r;
+	i->p->owed = 0;
+	for (unsigned n = 0; n < CG_LIMIT_MAX; n++)
+		i->p->owed |= i->limits[n].is_owed ? 1u << n : 0u;
+	return 0;
 }
 
-/* Back to the values that the database has, whatever was taken of the new ones meanwhile. */
-static void undo_kernel(struct inst *i)
+/* Back to the values that the change has replaced, whatever was taken of the new ones meanwhile. */
+static void undo_change(struct inst *i, struct inst_change *old)
 {
 	struct err err = ERR_INIT;
 
+	inst_change_swap(i, old);
+	inst_cpus_respread(i->manager);
 	if (inst_change_kernel(i, &i->effective, CG_APPLY_FORCE, &err) < 0)
 		log_error("%s: cannot go back to its old limits: %s", i->full_name, err_text(&err));
+	else
+		inst_reclaim(i, NULL);
 }
 
-/* The values that a change replaced are kept until the new ones are written. */
-static void change_begun(struct inst *i, const struct err *err)
+/* The end of a change that is written: the kernel has all of it, or (err) none. */
+static void change_held(struct inst *i, const struct err *err)
 {
 	struct inst_change *old = i->p->change;
 
 	i->p->change = NULL;
-	if (err && old) {
-		inst_change_swap(i, old);
-		inst_cpus_respread(i->manager);
-		undo_kernel(i);
-	}
+	if (err && old)
+		undo_change(i, old);
 	inst_change_free(old);
-	if (err) {
-		inst_replay_exit(i);
+	if (!err)
+		inst_event(i, "changed");
+	inst_finish(
+		i, NULL, err,
+		err ? NULL
+		    : json_pack("{s:b}", "restart_needed", i->p->change_waits && inst_is_up(i)));
+}
+
+/* The values that a change replaced are kept until the new ones are written, and in the kernel. */
+static void change_begun(struct inst *i, const struct err *err)
+{
+	struct inst_change *old = i->p->change;
+
+	if (!err) {
+		inst_reclaim(i, change_held);
 		return;
 	}
-	inst_event(i, "changed");
-	inst_finish(i, NULL, NULL,
-		    json_pack("{s:b}", "restart_needed", i->p->change_waits && inst_is_up(i)));
+	i->p->change = NULL;
+	if (old)
+		undo_change(i, old);
+	inst_change_free(old);
+	inst_replay_exit(i);
 }
 
 bool inst_change_waits(const struct inst *i, const struct inst_change *c)
@@ -184,6 +208,8 @@ int inst_change_check(const struct inst *i, struct err *err)
 		r = inst_check_idle(i, POLICY_VERB_CHANGE, err);
 	if (r < 0)
 		return r;
+	if (i->p->reclaim)
+		why = "the kernel is taking memory back from it";
 	if (why || i->phase != INST_PHASE_PRESENT)
 		return err_set(err, EBUSY, "cannot change '%s': %s", i->full_name,
 			       why ? why : "it is being deleted");
@@ -215,9 +241,7 @@ int inst_change_to(struct inst *i, const struct inst_wish *wish, struct op **ret
 	r = inst_begin(i, OP_CHANGE, change_begun, ret, err);
 	if (r < 0) {
 		i->p->change = NULL;
-		inst_change_swap(i, c);
-		inst_cpus_respread(i->manager);
-		undo_kernel(i);
+		undo_change(i, c);
 		inst_change_free(c);
 	}
 	return r;

@@ -19,6 +19,8 @@
 #define BOOT_ID_FILE "boot-id"
 /* A guest that waits for a slow disk stands still when that has answered. */
 #define FREEZE_LIMIT (10 * USEC_PER_SEC)
+/* More than what is bounded by itself takes: a name to write, a keeper to wait for, a launch. */
+#define START_LIMIT (120 * USEC_PER_SEC)
 
 /* --- small questions ------------------------------------------------------------------------- */
 
@@ -276,6 +278,7 @@ int inst_manager_new(const struct inst_config *c, struct inst_manager **ret, str
 		m->devices[i] = -1;
 	m->machine.spec = c->host;
 	m->freeze_limit = FREEZE_LIMIT;
+	m->start_limit = START_LIMIT;
 	m->ops = op_ring_new();
 	m->events = event_log_new();
 	r = m->ops && m->events ? open_all(m, c, err)
@@ -299,10 +302,7 @@ int inst_manager_start(struct inst_manager *m, void (*ready)(void *arg, const st
 
 	m->ready = ready;
 	m->ready_arg = arg;
-	store_txn_add(t,
-		      "DELETE FROM operations WHERE status <> 0 AND id NOT IN "
-		      "(SELECT id FROM operations ORDER BY created DESC LIMIT 1000)",
-		      "");
+	db_prune_ops(t);
 	r = store_submit(t, NULL, NULL, err);
 	if (r < 0)
 		return r;
@@ -313,11 +313,31 @@ int inst_manager_start(struct inst_manager *m, void (*ready)(void *arg, const st
 	return 0;
 }
 
+static void note_boot(void *arg, const struct err *err)
+{
+	struct inst_manager *m = arg;
+	struct err why = ERR_INIT;
+
+	if (err || m->is_closing)
+		return;
+	if (file_replace_at(m->run_fd, BOOT_ID_FILE, m->boot_id, strlen(m->boot_id), 0600, &why) <
+	    0)
+		log_warning("%s", err_text(&why));
+}
+
+/* A boot is past when what it has changed is written: which instances are not wanted any more. */
+static void boot_is_past(struct inst_manager *m)
+{
+	struct err err = ERR_INIT;
+
+	if (m->is_new_boot && store_submit(store_txn_new(m->store), note_boot, m, &err) < 0)
+		log_warning("cannot note the boot of the host: %s", err_text(&err));
+}
+
 /* One of the two things that must be there: the program of system calls, the recovery. */
 void manager_start_step(struct inst_manager *m, const struct err *err)
 {
 	void (*ready)(void *arg, const struct err *e) = m->ready;
-	struct err why = ERR_INIT;
 
 	if (err) {
 		m->ready = NULL;
@@ -333,9 +353,7 @@ void manager_start_step(struct inst_manager *m, const struct err *err)
 	if (m->is_ready || m->seccomp < 0 || !m->keeper.is_listed)
 		return;
 	m->is_ready = true;
-	if (file_replace_at(m->run_fd, BOOT_ID_FILE, m->boot_id, strlen(m->boot_id), 0600, &why) <
-	    0)
-		log_warning("%s", err_text(&why));
+	boot_is_past(m);
 	m->ready = NULL;
 	if (ready)
 		ready(m->ready_arg, NULL);
@@ -359,7 +377,7 @@ void inst_manager_free(struct inst_manager *m)
 	while (m->n_insts > 0)
 		inst_free(m->insts[--m->n_insts]);
 	free(m->insts);
-	free(m->start_queue);
+	free(m->starts.items);
 	op_ring_free(m->ops);
 	event_log_unref(m->events);
 	catalog_done(&m->catalog);

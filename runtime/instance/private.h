@@ -83,6 +83,10 @@ struct inst_private {
 
 	struct inst_wait *waits;
 	struct inst_session *sessions;
+	unsigned owed;		 /* bits of enum cg_limit: not in the kernel yet, reclaim.c */
+	struct job *reclaim;	 /* writes one of them */
+	enum cg_limit reclaimed; /* which */
+	void (*after_reclaim)(struct inst *i, const struct err *err);
 	cpu_set_t cpus;	      /* as its cgroup was told; none = those of all */
 	bool has_own_cpus;    /* nobody else runs on them */
 	int views;	      /* mount with the files that it is shown; -1 = none, or not known */
@@ -126,7 +130,9 @@ struct inst_private {
 	bool has_processes;	    /* the last cleaning left some: its ids are not free */
 	bool is_claimed;	    /* recovery goes on with the loaded operation */
 	struct inst_change *change; /* what a change replaced, until it is written */
-	bool is_queued;		    /* its start came from the queue of starts */
+	bool is_waiting;	    /* in the queue of starts */
+	bool has_slot;		    /* of the starts that go on at once */
+	sd_event_source *slot_timer;
 
 	/* What goes on when the guest is gone and that is recorded; NULL = policy decides. */
 	void (*after_down)(struct inst *i);
@@ -173,6 +179,19 @@ struct capacity_usage {
 	struct capacity_sample old, last; /* a rate is seen between the last but one and now */
 };
 
+struct start_item {
+	char id[ID_TEXT];
+	uint64_t priority;
+};
+
+/* Starts that wait for their turn: start_queue.c. */
+struct start_queue {
+	struct start_item *items; /* lowest priority first, then first come */
+	size_t n;
+	size_t n_slots; /* taken */
+	bool is_under_way;
+};
+
 struct recover_collect;
 struct stray;
 struct image_flow;
@@ -190,12 +209,13 @@ struct inst_manager {
 	struct img_store *images;
 	struct job_pool *jobs;
 	struct op_ring *ops;
+	unsigned n_ended; /* operations since the table of them was pruned */
 	struct catalog catalog;
 	struct alloc_ranges *ranges;
 	struct inst **insts; /* sorted by full name */
 	size_t n_insts;
 	struct admission_host machine;
-	struct admission_load load; /* of all instances */
+	struct admission_load load; /* of all instances, by their plans: inst_host_load() */
 	struct capacity_usage usage;
 	int run_fd; /* the run directory */
 	int log_fd; /* "log" in the state directory */
@@ -220,6 +240,7 @@ struct inst_manager {
 	uint64_t stray_delay, stray_until; /* usec */
 	struct inst_lock lock;
 	uint64_t freeze_limit; /* usec */
+	uint64_t start_limit;  /* usec: a start that hangs is waited for no longer */
 	bool is_ready, is_closing;
 	void (*ready)(void *arg, const struct err *err);
 	void *ready_arg;
@@ -232,9 +253,7 @@ struct inst_manager {
 	bool keeps_strays;	/* unknown instances may need images and logs that nobody names */
 	bool drops_strays;	/* directories of unknown instances were given up */
 	struct inst_move *move; /* a resize of many under way; resize_all.c */
-	size_t n_starting;	/* starts of the queue that are under way */
-	char (*start_queue)[ID_TEXT];
-	size_t n_queue, queue_at;
+	struct start_queue starts;
 	struct event_log *events;
 	sd_event_source *thrash_timer; /* NULL = nobody is watched */
 	size_t thrash_at;	       /* the next one of this round */
@@ -253,6 +272,9 @@ void inst_free(struct inst *i);
 int inst_register(struct inst *i, struct err *err);
 /* Takes it out, frees its id range and itself, and tells waiters. */
 void inst_unregister(struct inst *i);
+/* What it has of the host, of all instances together: by their plans, and what is kept beyond. */
+struct admission_load inst_load(const struct inst *i);
+struct admission_load inst_host_load(const struct inst_manager *m);
 struct admission_load inst_tenant_load(const struct inst_manager *m, const struct inst_tenant *t);
 /* Changes the state: waiters, hook, log. */
 void inst_set_state(struct inst *i, enum inst_state state);
@@ -275,6 +297,8 @@ int db_load(struct inst_manager *m, struct err *err);
 void db_add_op(struct store_txn *t, const struct op *op);
 void db_end_op(struct store_txn *t, const char *id, const char *code, const struct err *err,
 	       const json_t *result);
+/* Forgets all ended operations but the last 1000. */
+void db_prune_ops(struct store_txn *t);
 void db_add_inst(struct store_txn *t, const struct inst *i);
 void db_put_inst(struct store_txn *t, const struct inst *i);
 void db_drop_inst(struct store_txn *t, const struct inst *i);
@@ -372,10 +396,8 @@ void inst_is_running(struct inst *i, uint64_t boot, pid_t pid, uint64_t start, i
 void inst_boot_failed(struct inst *i, const struct err *err);
 /* Starts it by itself, with an operation of its own. */
 void inst_start_own(struct inst *i);
+/* Through the queue, when the time has come. */
 void inst_retry_later(struct inst *i, uint32_t seconds);
-/* Puts it in the queue of starts at vpsd's start (bounded parallelism). */
-void inst_queue_start(struct inst *i);
-void inst_queue_next(struct inst_manager *m);
 
 /* The keeper (or recovery) says that the guest of this boot ended. */
 void inst_exited(struct inst *i, uint64_t boot, enum keeper_exit how, uint32_t status);
@@ -429,10 +451,10 @@ int inst_check_support(struct inst_manager *m, const struct spec_plan *plan,
 
 int capacity_start(struct inst_manager *m, struct err *err);
 void capacity_stop(struct inst_manager *m);
-/* -ENOSPC: the tenant's quota or the host has no room for 'new' in the place of 'old'; NULL = for
- * one more instance. */
+/* -ENOSPC: the tenant's quota or the host has no room for 'new' in the place of what i has; NULL =
+ * for one more instance. */
 int inst_check_room(const struct inst_manager *m, const struct inst_tenant *t,
-		    const struct spec_plan *old, const struct spec_plan *new, struct err *err);
+		    const struct inst *i, const struct spec_plan *new, struct err *err);
 /* -ENOSPC: beside those that run there is no room for it, as the host has become smaller than what
  * was sold. */
 int inst_check_start_room(const struct inst *i, struct err *err);
@@ -453,6 +475,25 @@ void inst_tenants_to_kernel(struct inst_manager *m);
  * quota. */
 int inst_tenant_put(struct inst_manager *m, const struct spec_tenant *spec,
 		    void (*done)(void *arg, const struct err *err), void *arg, struct err *err);
+/* --- reclaim.c ----------------------------------------------------------------------------- */
+
+/* Writes what inst_change_kernel() has left, with the values that the instance has now, beside the
+ * loop. Then next (NULL = a failure is logged): when the kernel holds it, or the guest has ended;
+ * from within where nothing was left. */
+void inst_reclaim(struct inst *i, void (*next)(struct inst *i, const struct err *err));
+/* Its guest ends: what goes on is of no use any more. */
+void inst_reclaim_hasten(struct inst *i);
+
+/* --- start_queue.c ------------------------------------------------------------------------- */
+
+/* Puts it in the queue, once. Whether it is to start is looked at when its turn comes. */
+void inst_queue_start(struct inst *i);
+/* Starts the next ones, as many as there are slots. */
+void inst_queue_next(struct inst_manager *m);
+/* The guest of a start runs: its slot goes on until it is ready, for a while. */
+void inst_slot_started(struct inst *i);
+/* Its start is over, if it came from the queue: the next one's turn. */
+void inst_slot_leave(struct inst *i);
 
 /* --- cpus.c -------------------------------------------------------------------------------- */
 
@@ -463,6 +504,11 @@ bool inst_cpus_wants_own(const struct inst *i);
 /* Before its cgroup is made: takes CPUs from all others for one that is to have its own. -ENOSPC
  * when too few are left. What is not made use of goes back with the next inst_cpus_respread(). */
 int inst_cpus_take(struct inst *i, struct err *err);
+/* Its cgroup is gone, and so are its CPUs. */
+void inst_cpus_gone(struct inst *i);
+/* What it has to itself beyond its plan, in thousandths of cores: a change of the plan takes CPUs
+ * away at the next start only, and until then nobody else can have them. */
+uint64_t inst_cpus_kept(const struct inst *i);
 /* Whether a running one gets the CPUs of this plan at its next start only. */
 bool inst_cpus_wait(const struct inst *i, const struct spec_plan *plan);
 /* Chooses CPUs for all that have a cgroup, and moves those for whom that is another choice: when
@@ -508,7 +554,7 @@ void inst_change_swap(struct inst *i, struct inst_change *c);
 /* Whether a living guest keeps something of what it has until its next start. */
 bool inst_change_waits(const struct inst *i, const struct inst_change *c);
 /* Writes the limits of a plan to the kernel, or checks them (enum cg_apply_flags). Nothing to do
- * where no guest lives. */
+ * where no guest lives. What the kernel has to reclaim memory for is left to inst_reclaim(). */
 int inst_change_kernel(struct inst *i, const struct spec_plan *plan, unsigned flags,
 		       struct err *err);
 void inst_change_free(struct inst_change *c);

@@ -17,7 +17,7 @@ struct recover_row {
 	enum inst_phase phase;
 	enum inst_desired desired;
 	bool is_prepared;   /* its directory is there, and no job is left that makes it */
-	bool is_failed;	    /* given up: not started */
+	bool is_failed;	    /* given up: not started before the host is booted */
 	bool is_restarting; /* a restart was interrupted */
 	enum inst_suspend suspend;
 	bool is_stopping; /* a stop was */
@@ -82,7 +82,8 @@ struct recover_action {
 	char id[ID_TEXT];
 	const char *tenant_id; /* RECOVER_KILL_CGROUP; borrowed */
 	size_t index;	       /* of the guest or of the state; (size_t)-1 = none */
-	uint64_t priority;
+	uint64_t priority;     /* RECOVER_START */
+	size_t row;	       /* the same: of equal priority the rows' order counts */
 };
 
 /* "keep", ... for the log. */

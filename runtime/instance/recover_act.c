@@ -38,7 +38,6 @@ static void take_fence(struct inst *i, uint64_t boot)
 static void take_cgroup(struct inst *i, uint64_t boot)
 {
 	struct inst_manager *m = i->manager;
-	struct cg_limits limits;
 	struct err err = ERR_INIT;
 
 	if (i->p->cg.fd >= 0)
@@ -50,11 +49,12 @@ static void take_cgroup(struct inst *i, uint64_t boot)
 	}
 	inst_sessions_found(i);
 	inst_cpus_found(i);
-	inst_limits_of(i, &limits);
-	if (cg_instance_apply(&m->cg, &i->p->cg, &limits, CG_APPLY_FORCE, i->limits, &err) < 0)
+	if (inst_change_kernel(i, &i->effective, CG_APPLY_FORCE, &err) < 0) {
 		log_warning("%s: cannot renew its limits: %s", i->full_name, err_text(&err));
-	else
+	} else {
 		i->has_limits = true;
+		inst_reclaim(i, NULL);
+	}
 	take_fence(i, boot);
 	inst_freeze_as_wanted(i);
 }
@@ -290,6 +290,14 @@ static void act_delete(struct inst *i)
 
 static void act_start(struct inst *i)
 {
+	const struct inst_manager *m = i->manager;
+
+	if (m->is_new_boot && !m->is_ready) {
+		i->failures = 0;
+		i->p->is_failed = false;
+		if (i->state == INST_FAILED)
+			inst_set_state(i, INST_STOPPED);
+	}
 	if (inst_is_up(i) || i->state != INST_STOPPED || i->retry_at || i->p->after_clean ||
 	    (i->op && !i->p->has_loaded_op))
 		return;

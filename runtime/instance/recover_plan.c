@@ -104,7 +104,8 @@ static void plan_gone(struct plan *p, const struct recover_row *row)
 	}
 	if (row->boot > row->exit_boot)
 		add(p, RECOVER_LOST, row->id, NONE);
-	if (row->desired != INST_WANT_RUNNING || row->is_failed)
+	/* What was given up gets another chance with a boot of the host, which may be the cure. */
+	if (row->desired != INST_WANT_RUNNING || (row->is_failed && !p->in->is_new_boot))
 		return;
 	if (p->in->is_new_boot && !row->autostart) {
 		add(p, RECOVER_WANT_STOPPED, row->id, NONE);
@@ -114,6 +115,7 @@ static void plan_gone(struct plan *p, const struct recover_row *row)
 		return;
 	add(p, RECOVER_START, row->id, NONE);
 	p->actions[p->n - 1].priority = row->priority;
+	p->actions[p->n - 1].row = (size_t)(row - p->in->rows);
 }
 
 static void plan_row(struct plan *p, const struct recover_row *row)
@@ -180,6 +182,8 @@ static int cmp_action(const void *a, const void *b)
 		return x->kind < y->kind ? -1 : 1;
 	if (x->priority != y->priority)
 		return x->priority < y->priority ? -1 : 1;
+	if (x->row != y->row)
+		return x->row < y->row ? -1 : 1;
 	return strcmp(x->id, y->id);
 }
 

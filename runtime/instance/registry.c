@@ -94,6 +94,10 @@ void inst_free(struct inst *i)
 		inst_wait_cancel(i->p->waits);
 	inst_timer_clear(i);
 	thrash_drop(i);
+	/* At the end of the manager there are no jobs any more. */
+	if (i->p->reclaim && !i->manager->is_closing)
+		job_abandon(i->p->reclaim);
+	i->p->slot_timer = sd_event_source_disable_unref(i->p->slot_timer);
 	i->p->watch = sd_event_source_disable_unref(i->p->watch);
 	inst_sessions_done(i);
 	inst_change_free(i->p->change);
@@ -201,6 +205,23 @@ void inst_unregister(struct inst *i)
 	inst_event(i, "deleted");
 	inst_note(i, "deleted", "", NULL);
 	inst_free(i);
+}
+
+struct admission_load inst_load(const struct inst *i)
+{
+	struct admission_load load = admission_of_plan(&i->effective);
+
+	load.cores_dedicated += inst_cpus_kept(i);
+	return load;
+}
+
+struct admission_load inst_host_load(const struct inst_manager *m)
+{
+	struct admission_load sum = m->load;
+
+	for (size_t i = 0; i < m->n_insts; i++)
+		sum.cores_dedicated += inst_cpus_kept(m->insts[i]);
+	return sum;
 }
 
 struct admission_load inst_tenant_load(const struct inst_manager *m, const struct inst_tenant *t)

@@ -45,7 +45,8 @@ static const char *const store_migrations[] = {
 	"  exit_boot INTEGER NOT NULL DEFAULT 0," /* last boot whose end is recorded */
 	"  last_exit INTEGER NOT NULL DEFAULT 0," /* enum keeper_exit */
 	"  failures INTEGER NOT NULL DEFAULT 0,"  /* quick ends in a row */
-	"  failed INTEGER NOT NULL DEFAULT 0,"	  /* given up: no start until it is asked for */
+	"  failed INTEGER NOT NULL DEFAULT 0,"	  /* given up: no start until it is asked for or the
+						     host is booted */
 	"  error TEXT,"
 	"  hostname_done TEXT NOT NULL DEFAULT ''," /* the name that stands in its files */
 	"  FOREIGN KEY (plan, plan_version) REFERENCES plans (name, version),"

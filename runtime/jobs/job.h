@@ -50,6 +50,8 @@
  *       Kills the process in it that holds most memory, never the init; with --reclaim nothing is
  *       killed and the kernel asked to reclaim. Result: {"killed": {"pid", "command", "memory"}} or
  *       {"reclaimed": BYTES}.
+ *   write-limit --file PATH --value TEXT    Result: {}. One write to a file of a cgroup, which may
+ * take long: job_limit.c.
  */
 #pragma once
 
@@ -138,3 +140,4 @@ int job_remove_image(int argc, char **argv);
 int job_clean_tmp(int argc, char **argv);
 int job_seccomp(int argc, char **argv);
 int job_relieve(int argc, char **argv);
+int job_write_limit(int argc, char **argv);

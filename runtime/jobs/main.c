@@ -23,6 +23,7 @@ static const struct {
 	{"clean-tmp", job_clean_tmp},
 	{"seccomp", job_seccomp},
 	{"relieve", job_relieve},
+	{"write-limit", job_write_limit},
 };
 
 int main(int argc, char **argv)

@@ -323,6 +323,38 @@ static void test_shrink(void **state)
 	expect(f->instance, "memory.max", "67108864");
 }
 
+/* What the kernel would have to reclaim for is left where it is, and said. */
+static void test_defer(void **state)
+{
+	struct fake *f = *state;
+	struct cg_limits l = sample();
+	struct cg_limit_status st[CG_LIMIT_MAX];
+	struct err err = ERR_INIT;
+	const unsigned flags = CG_APPLY_FORCE | CG_APPLY_DEFER;
+
+	put(f->instance, "memory.current", "209715200\n");
+	assert_int_equal(cg_limits_apply_flags(f->instance, &l, flags, st, &err), 0);
+	expect(f->instance, "memory.max", "max");
+	expect(f->instance, "cpu.weight", "25");
+	assert_true(st[CG_LIMIT_MEMORY_MAX].is_owed);
+	assert_false(st[CG_LIMIT_MEMORY_MAX].effective);
+	assert_int_equal(st[CG_LIMIT_MEMORY_MAX].configured, 64 << 20);
+	assert_int_equal(st[CG_LIMIT_MEMORY_MAX].actual, CG_UNLIMITED);
+	assert_true(*st[CG_LIMIT_MEMORY_MAX].reason);
+	assert_false(st[CG_LIMIT_CPU_WEIGHT].is_owed);
+	/* The value that is there already would be reclaimed for as well, and is not owed. */
+	put(f->instance, "memory.max", "67108864\n");
+	assert_int_equal(cg_limits_apply_flags(f->instance, &l, flags, st, &err), 0);
+	assert_false(st[CG_LIMIT_MEMORY_MAX].is_owed);
+	assert_true(st[CG_LIMIT_MEMORY_MAX].effective);
+	/* Above what is used it is one write like the others. */
+	put(f->instance, "memory.current", "1048576\n");
+	put(f->instance, "memory.max", "134217728\n");
+	assert_int_equal(cg_limits_apply_flags(f->instance, &l, flags, st, &err), 0);
+	expect(f->instance, "memory.max", "67108864");
+	assert_false(st[CG_LIMIT_MEMORY_MAX].is_owed);
+}
+
 static void test_shrink_pids(void **state)
 {
 	struct fake *f = *state;
@@ -515,6 +547,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restore, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_shrink, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_defer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_shrink_pids, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ceilings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_disk, setup, teardown),

@@ -30,6 +30,8 @@ static void defaults(void **state)
 	assert_int_equal(h.tolerate_unsupported.n, 0);
 	assert_int_equal(h.sample, 10000000);
 	assert_int_equal(h.stop_timeout, 90000000);
+	assert_int_equal(h.autostart.parallel, 0);
+	assert_int_equal(h.autostart.settle, 5000000);
 	assert_int_equal(h.console_log, 1 << 20);
 	assert_int_equal(h.thrash.action, SPEC_THRASH_KILL);
 	assert_int_equal(h.thrash.pressure, 50);
@@ -110,6 +112,12 @@ static void good_and_bad(void **state)
 		{"{\"idmap\": {\"base\": 4294770688, \"count\": 2}}", ""},
 		{"{\"overcommit\": {\"cpu\": \"4x\"}}",
 		 "f.json: overcommit.cpu: \"4x\" is not a factor; write it like 4\n"},
+		{"{\"autostart\": {\"parallel\": 1000, \"settle\": \"10min\"}}", ""},
+		{"{\"autostart\": {\"parallel\": 1001, \"settle\": \"11min\"}}",
+		 "f.json: autostart.parallel: 1001 is too large; the largest is 1000\n"
+		 "f.json: autostart.settle: \"11min\" is too large; the largest is 10min\n"},
+		{"{\"autostart\": {\"paralel\": 1}}",
+		 "f.json: autostart.paralel: unknown key; did you mean \"parallel\"?\n"},
 		{"{\"sharing\": \"all\"}",
 		 "f.json: sharing: \"all\" is not one of \"none\", \"tenant\", \"host\"\n"},
 		{"{\"cpu_placement\": \"pinned\"}",

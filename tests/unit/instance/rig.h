@@ -157,6 +157,7 @@ static const char job_script[] =
 	"  echo '{\"result\": {\"digest\": \"'$x'\", \"existed\": false}}'; exit ;;\n"
 	"relieve) echo '{\"result\": {\"killed\": {\"pid\": 7, \"command\": \"hog\", "
 	"\"memory\": 1048576}}}'; exit ;;\n"
+	"write-limit) [ -e $d/deaf ] || printf %s $5 >$d/wrote-${3##*/} ;;\n"
 	"esac\n"
 	"echo '{\"result\": {}}'\n";
 
@@ -243,6 +244,8 @@ static inline void vpsd_up(void)
 {
 	vpsd_start();
 	AWAIT(rig->is_ready);
+	/* The boot of the host is noted when it is past. */
+	AWAIT(rig_has("run/boot-id"));
 }
 
 /* It dies: nothing that is under way is waited for. */
@@ -254,6 +257,20 @@ static inline void vpsd_down(void)
 	rig->m = NULL;
 	rig->store = NULL;
 	peer_drop();
+}
+
+/* The machine goes down with all that runs; vpsd_up() follows. */
+static inline void host_down(void)
+{
+	store_flush(rig->store);
+	vpsd_down();
+	while (rig->n_guests)
+		guest_drop(&rig->guests[0]);
+	while (rig->n_held)
+		held_drop(&rig->held[0]);
+	rig->n_cgroups = 0;
+	rig->launches = 0;
+	rig_unput("run/boot-id");
 }
 
 static inline void on_op_ended(void *arg, struct op *op)
@@ -327,8 +344,10 @@ static inline int rig_teardown(void **state)
 	int tmp;
 
 	(void)state;
-	if (rig->m)
+	if (rig->m) {
+		store_flush(rig->store);
 		vpsd_down();
+	}
 	keeper_down();
 	while (rig->n_guests)
 		guest_drop(&rig->guests[0]);

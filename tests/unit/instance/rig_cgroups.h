@@ -176,13 +176,50 @@ void cg_instance_done(struct cg_instance *i)
 	i->fd = i->guest = -1;
 }
 
+/* Limits of memory below its use wait for a job, as the kernel would reclaim. */
+static inline void write_limits(struct rig_cgroup *c, const struct cg_limits *l, unsigned flags,
+				struct cg_limit_status *status)
+{
+	const struct cg_limits old = c->limits;
+
+	c->limits = *l;
+	for (int n = 0; n < CG_LIMIT_MAX; n++) {
+		bool is_low = (n == CG_LIMIT_MEMORY_MAX || n == CG_LIMIT_MEMORY_HIGH) &&
+			      l->value[n] < rig->memory_used;
+
+		status[n] = (struct cg_limit_status){.configured = l->value[n], .effective = true};
+		if (!(flags & CG_APPLY_DEFER) || !is_low)
+			continue;
+		c->limits.value[n] = old.value[n];
+		status[n].is_owed = l->value[n] != old.value[n];
+	}
+}
+
+/* What the job has written, if it was the kernel's will. */
+int cg_instance_get(const struct cg_instance *i, enum cg_limit limit, uint64_t *ret,
+		    struct err *err)
+{
+	struct rig_cgroup *c = cgroup_find(i->id);
+	char name[64], text[64] = "";
+
+	assert_true(str_fmt(name, sizeof(name), "%s/wrote-%s", rig->dir, cg_limit_file(limit)) >=
+		    0);
+	if (!c)
+		return err_set(err, ENOENT, "no cgroup '%s'", i->id);
+	if (file_read_short_at(AT_FDCWD, name, text, sizeof(text), NULL) > 0) {
+		assert_int_equal(cg_limit_parse(limit, text, &c->limits.value[limit]), 0);
+		assert_int_equal(unlink(name), 0);
+	}
+	*ret = c->limits.value[limit];
+	return 0;
+}
+
 int cg_instance_apply(struct cg_root *r, const struct cg_instance *i, const struct cg_limits *l,
 		      unsigned flags, struct cg_limit_status *status, struct err *err)
 {
 	struct rig_cgroup *c = cgroup_find(i->id);
 
 	(void)r;
-	(void)status;
 	if (!c)
 		return err_set(err, ENOENT, "no cgroup '%s'", i->id);
 	if (!(flags & CG_APPLY_FORCE) && l->value[CG_LIMIT_MEMORY_MAX] < rig->memory_used)
@@ -193,7 +230,7 @@ int cg_instance_apply(struct cg_root *r, const struct cg_instance *i, const stru
 		rig->limits_fail--;
 		return err_set(err, EIO, "cannot set 'pids': the kernel holds another");
 	}
-	c->limits = *l;
+	write_limits(c, l, flags, status);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Other plans and overrides: all of a change holds, or nothing of it. */
+#include "runtime/instance/private.h"
 #include "runtime/instance/resize.h"
 #include "tests/unit/instance/rig.h"
 
@@ -110,6 +111,8 @@ static uint64_t in_kernel(const struct inst *i, enum cg_limit limit)
 static void holds(const struct inst *i, const char *plan, uint64_t version, uint64_t mib,
 		  uint64_t pids)
 {
+	/* Memory is taken back beside the loop. */
+	AWAIT(!i->p->reclaim);
 	assert_string_equal(i->plan->spec.name, plan);
 	assert_int_equal(i->plan->spec.version, version);
 	assert_int_equal(i->effective.memory.limit, mib << 20);
