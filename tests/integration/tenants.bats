@@ -115,6 +115,7 @@ look() {
 	quota '{"memory": "56MiB"}' >/dev/null
 	pid=$(field u/c .pid)
 	# Each by itself stays below its own 64 MiB.
+	# shellcheck disable=SC2016 # the guest's shell expands it
 	vps exec t/a -- sh -c 'x=$(head -c 20000000 /dev/zero | tr "\0" x); echo up; sleep 600; echo "$x"' >"$T/hold" 3>&- &
 	local client=$!
 	await 20 grep -q up "$T/hold"
@@ -126,6 +127,7 @@ look() {
 	equal "$(cat "$D/memory.max")" $((56 << 20))
 	equal "$(vps tenant show t | jq -r .quota.memory)" 56MiB
 	quota '{"memory": "56MiB"}' >/dev/null
+	# shellcheck disable=SC2016 # the guest's shell expands it
 	inside t/b sh -c 'x=$(head -c 30000000 /dev/zero | tr "\0" x); echo "${#x}"' || true
 	[ "$(sed -n 's/^max //p' "$D/memory.events")" -gt 0 ] || fail "$(cat "$D/memory.events")"
 	[ "$(cat "$D/memory.current")" -le $((56 << 20)) ]
