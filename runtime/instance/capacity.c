@@ -29,8 +29,8 @@ static int measure(const struct inst_manager *m, struct admission_host *ret, str
 
 /* --- judging --------------------------------------------------------------------------------- */
 
-int inst_check_room(const struct inst_manager *m, const struct inst_tenant *t,
-		    const struct inst *i, const struct spec_plan *new, struct err *err)
+int inst_check_room(const struct inst_manager *m, const struct inst_tenant *t, const struct inst *i,
+		    const struct spec_plan *new, struct err *err)
 {
 	const struct admission_load was = i ? inst_load(i) : (struct admission_load){0};
 	const struct admission_load one = admission_of_plan(new);

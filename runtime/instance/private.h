@@ -453,8 +453,8 @@ int capacity_start(struct inst_manager *m, struct err *err);
 void capacity_stop(struct inst_manager *m);
 /* -ENOSPC: the tenant's quota or the host has no room for 'new' in the place of what i has; NULL =
  * for one more instance. */
-int inst_check_room(const struct inst_manager *m, const struct inst_tenant *t,
-		    const struct inst *i, const struct spec_plan *new, struct err *err);
+int inst_check_room(const struct inst_manager *m, const struct inst_tenant *t, const struct inst *i,
+		    const struct spec_plan *new, struct err *err);
 /* -ENOSPC: beside those that run there is no room for it, as the host has become smaller than what
  * was sold. */
 int inst_check_start_room(const struct inst *i, struct err *err);
