@@ -382,6 +382,11 @@ ssize_t client_read(struct client *c, char *buf, size_t size, struct err *err)
 	}
 	if (c->at == c->len) {
 		ssize_t n = fill(c, err);
+		/* How one ends that left a part of the request unread. */
+		if (n == -ECONNRESET && !c->chunked && !c->has_length) {
+			*err = ERR_INIT;
+			n = 0;
+		}
 		if (n < 0)
 			return n;
 		if (n == 0) {

@@ -250,7 +250,8 @@ static void test_json_body(void **state)
 struct upload {
 	size_t expect; /* bytes of body */
 	bool chunked;
-	bool refuse; /* answer before the body, and close */
+	bool refuse;  /* answer before the body, and close */
+	bool is_late; /* when the client has sent it all */
 };
 
 static void take_upload(int fd, const char *request, void *arg)
@@ -267,6 +268,8 @@ static void take_upload(int fd, const char *request, void *arg)
 		static const char no[] =
 			"HTTP/1.1 413 Too Large\r\n\r\n{\"error\":{\"message\":\"it is too "
 			"large\"}}";
+		if (u->is_late)
+			(void)usleep(100000);
 		put(fd, no, sizeof(no) - 1);
 		return; /* with bytes unread: the client meets ECONNRESET or EPIPE */
 	}
@@ -346,6 +349,13 @@ static void test_refused_body(void **state)
 	(void)state;
 	assert_int_equal(ftruncate(fd, 50 << 20), 0);
 	assert_int_equal(send_fd((struct upload){.expect = 50 << 20, .refuse = true}, fd, 0, &err),
+			 -EREMOTEIO);
+	assert_string_equal(err_text(&err), "it is too large");
+	/* One that fits in the socket is sent whole, and refused all the same. */
+	assert_int_equal(ftruncate(fd, 150000), 0);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_int_equal(send_fd((struct upload){.expect = 150000, .refuse = true, .is_late = true},
+				 fd, 0, &err),
 			 -EREMOTEIO);
 	assert_string_equal(err_text(&err), "it is too large");
 	close(fd);
