@@ -83,8 +83,11 @@ static const struct {
 	{"device-mapper", MISC_MAJOR, 236, 236, MAKES_DEVICES},
 	{"loop-control", MISC_MAJOR, 237, 237, MAKES_DEVICES},
 	{"cuse", MISC_MAJOR, 203, 203, MAKES_DEVICES},
+	{"ublk-control", BY_NAME, MAKES_DEVICES},
+	{"vduse", BY_NAME, MAKES_DEVICES},
 	{"autofs", MISC_MAJOR, 235, 235, "it controls mounts of the host"},
 	{"snapshot", MISC_MAJOR, 231, 231, MEMORY},
+	{"crash", BY_NAME, MEMORY},
 	{"userfaultfd", BY_NAME, "it stops the kernel where the guest likes"},
 	{"udmabuf", BY_NAME, DMA},
 	{"vhost*", MISC_MAJOR, 238, 238, NETWORK},
@@ -108,6 +111,7 @@ static const struct {
 	{"rtc", MISC_MAJOR, 135, 135, HARDWARE},
 	{"ptp", BY_NAME, HARDWARE},
 	{"i2c", 89, ANY_MINOR, HARDWARE},
+	{"spi", 153, ANY_MINOR, HARDWARE},
 	{"cpu/*", 202, 0, UINT32_MAX, HARDWARE}, /* msr */
 	{NULL, 203, ANY_MINOR, HARDWARE},	 /* cpuid */
 	{"ipmi*", BY_NAME, HARDWARE},
@@ -181,21 +185,44 @@ const char *cg_device_why_not(const char *devices, const char *misc, uint32_t ma
 	return why;
 }
 
+/* Lines "ttyS0   -W- (EC p a)    4:64"; some have no number. */
+bool cg_device_is_console(const char *consoles, uint32_t major, uint32_t minor)
+{
+	char wanted[32];
+	size_t n;
+
+	(void)str_fmt(wanted, sizeof(wanted), " %u:%u", (unsigned)major, (unsigned)minor);
+	n = strlen(wanted);
+	while (*consoles) {
+		size_t len = strcspn(consoles, "\n");
+
+		if (len >= n && memcmp(consoles + len - n, wanted, n) == 0)
+			return true;
+		consoles += len + (consoles[len] == '\n');
+	}
+	return false;
+}
+
 /* --- the host ------------------------------------------------------------------------------ */
 
 static int judge(const char *name, uint32_t major, uint32_t minor, struct err *err)
 {
 	_cleanup_free_ char *devices = NULL;
 	_cleanup_free_ char *misc = NULL;
+	_cleanup_free_ char *consoles = NULL;
 	const char *why;
 	size_t len;
 	int r = file_read_at(AT_FDCWD, "/proc/devices", LIST_MAX, &devices, &len, err);
 
 	if (r >= 0)
 		r = file_read_at(AT_FDCWD, "/proc/misc", LIST_MAX, &misc, &len, err);
+	if (r >= 0)
+		r = file_read_at(AT_FDCWD, "/proc/consoles", LIST_MAX, &consoles, &len, err);
 	if (r < 0)
 		return r;
-	why = cg_device_why_not(devices, misc, major, minor);
+	why = cg_device_is_console(consoles, major, minor)
+		      ? CONSOLE
+		      : cg_device_why_not(devices, misc, major, minor);
 	return why ? err_set(err, EPERM, "/dev/%s is not for guests: %s", name, why) : 0;
 }
 

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -26,3 +27,6 @@ int cg_device_find(int dev, const char *name, struct cg_device *ret, struct err 
  * /proc/devices and /proc/misc. Pure. */
 const char *cg_device_why_not(const char *devices, const char *misc, uint32_t major,
 			      uint32_t minor);
+
+/* Whether the kernel has it for a console: 'consoles' is the text of /proc/consoles. Pure. */
+bool cg_device_is_console(const char *consoles, uint32_t major, uint32_t minor);

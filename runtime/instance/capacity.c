@@ -76,7 +76,7 @@ bool inst_waits_for_room(struct inst *i)
 {
 	struct err err = ERR_INIT;
 
-	if (!i->manager->is_new_boot || i->p->had_place || inst_check_start_room(i, &err) >= 0)
+	if (i->p->had_place || inst_check_start_room(i, &err) >= 0)
 		return false;
 	/* Once: it is tried again and again. */
 	if (!str_eq(i->error, err_text(&err)))

@@ -353,6 +353,8 @@ static void fill_numbers(struct inst *i, const struct store_row *r)
 		i->p->is_failed = false;
 		i->failures = 0;
 	}
+	/* It ran since then, and is to be started again. */
+	i->p->had_place = i->failures > 0;
 	inst_rest(i);
 }
 

@@ -624,12 +624,22 @@ int job_pool_claim(struct job_pool *p, int dirfd, struct err *err)
 	return 0;
 }
 
+static void end_now(struct job *j)
+{
+	if (j->state == JOB_RUNNING) {
+		job_signal(j, SIGKILL);
+		(void)waitpid(j->pid, NULL, 0);
+		give_up_turn(j);
+	}
+	job_free(j);
+}
+
 void job_pool_free(struct job_pool *p)
 {
 	if (!p)
 		return;
 	while (p->first)
-		job_abandon(p->first);
+		end_now(p->first);
 	cleanup_close(&p->lock);
 	drop_source(&p->on_turn);
 	sd_event_unref(p->event);
@@ -705,12 +715,17 @@ void job_cancel(struct job *j)
 
 void job_abandon(struct job *j)
 {
-	if (j->state == JOB_RUNNING) {
-		job_signal(j, SIGKILL);
-		(void)waitpid(j->pid, NULL, 0);
-		give_up_turn(j);
+	if (j->state != JOB_RUNNING) {
+		job_free(j);
+		return;
 	}
-	job_free(j);
+	/* It ends when the call that it is in does, which may be the guest's disk: the pool reaps.
+	 */
+	j->spec.progress = NULL;
+	j->spec.raw = NULL;
+	j->spec.done = NULL;
+	j->is_cancelled = true;
+	job_signal(j, SIGKILL);
 }
 
 int job_stdin(const struct job *j)

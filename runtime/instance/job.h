@@ -85,7 +85,7 @@ void job_hold(struct job *j);
 void job_release(struct job *j);
 /* Asks it to end (SIGTERM, SIGKILL 10 s later); done() comes with ECANCELED. */
 void job_cancel(struct job *j);
-/* Forgets the callbacks and kills the job at once. */
+/* Forgets the callbacks and kills the job; its end is not waited for. */
 void job_abandon(struct job *j);
 /* Writing end of its stdin: non-blocking, owned by the job, a write to a job that ended gives
  * EPIPE (SIGPIPE is the program's to ignore). -1 without JOB_STDIN, while it waits its turn, or

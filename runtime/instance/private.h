@@ -102,7 +102,7 @@ struct inst_private {
 
 	struct inst_devices devices; /* while it is up: what it was started with */
 	bool is_frozen;		     /* its cgroup was told to be */
-	bool had_place;		     /* it ran since this vpsd began */
+	bool had_place;		     /* it ran since the host was booted */
 	bool is_asked;		     /* the end of this boot was asked for */
 	bool is_ending; /* from the end of the guest until it is cleaned up and recorded */
 	bool has_said_ready;

@@ -131,6 +131,7 @@ static void act_exited(struct inst *i, const struct keeper_item *g)
 {
 	if (!inst_is_up(i))
 		i->boot = g->guest.boot;
+	i->p->had_place = true;
 	(void)inst_resume_down(i);
 	inst_exited(i, g->guest.boot, (enum keeper_exit)g->guest.how, g->guest.status);
 }
@@ -153,6 +154,7 @@ static void act_lost(struct inst *i)
 		return;
 	i->p->exit_boot = i->boot;
 	i->last_exit = KEEPER_EXIT_UNKNOWN;
+	i->p->had_place |= !i->manager->is_new_boot;
 	inst_save(i);
 }
 

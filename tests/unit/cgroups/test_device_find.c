@@ -43,6 +43,9 @@ static const char misc[] = "258 vsock\n"
 			   "237 loop-control\n"
 			   "257 userfaultfd\n"
 			   "125 tpmrm0\n"
+			   "124 ublk-control\n"
+			   "123 vduse\n"
+			   "122 crash\n"
 			   " 60 gauge\n";
 
 static void numbers(void **state)
@@ -70,7 +73,8 @@ static void numbers(void **state)
 		{10, 236, "devices"},	{10, 237, "devices"},  {10, 238, "networks"},
 		{10, 239, "keyboard"},	{10, 258, NULL},       {10, 257, "stops the kernel"},
 		{10, 125, "hardware"},	{10, 60, NULL},	       {10, 61, "no driver"},
-		{10, 259, "no driver"},
+		{10, 259, "no driver"}, {10, 124, "devices"},  {10, 123, "devices"},
+		{10, 122, "memory"},	{153, 0, "hardware"},
 	};
 
 	(void)state;
@@ -80,6 +84,25 @@ static void numbers(void **state)
 		if (!why != !cases[i].why || (why && !strstr(why, cases[i].why)))
 			fail_msg("%u:%u: %s", cases[i].major, cases[i].minor, why);
 	}
+}
+
+/* A serial port may be where root logs in and the kernel takes orders. */
+static void consoles(void **state)
+{
+	static const char text[] = "tty0                 -WU (EC  p  )    4:7\n"
+				   "netcon0              -W- (E     a)\n"
+				   "ttyS0                -W- (E   p a)    4:64\n"
+				   "hvc0                 -W- (E   p  )  229:0\n";
+
+	(void)state;
+	assert_true(cg_device_is_console(text, 4, 7));
+	assert_true(cg_device_is_console(text, 4, 64));
+	assert_true(cg_device_is_console(text, 229, 0));
+	assert_false(cg_device_is_console(text, 4, 65));
+	assert_false(cg_device_is_console(text, 4, 6));
+	assert_false(cg_device_is_console(text, 29, 0));
+	assert_false(cg_device_is_console("", 4, 64));
+	assert_true(cg_device_is_console("ttyS0 -W- (E) 4:64", 4, 64));
 }
 
 /* Lists that the kernel never writes are no reason to give more. */
@@ -168,10 +191,8 @@ static void the_hosts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(numbers),
-		cmocka_unit_test(odd_lists),
-		cmocka_unit_test(nodes),
-		cmocka_unit_test(the_hosts),
+		cmocka_unit_test(numbers), cmocka_unit_test(consoles),	cmocka_unit_test(odd_lists),
+		cmocka_unit_test(nodes),   cmocka_unit_test(the_hosts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

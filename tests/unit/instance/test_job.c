@@ -254,6 +254,29 @@ static void test_timeout_and_cancel(void **state)
 	assert_string_equal(waiting.code, "cancelled");
 }
 
+/* Its end is not waited for: what a job of a guest hangs in may be the guest's disk. */
+static void test_abandon(void **state)
+{
+	struct fixture *f = *state;
+	const char *const argv[] = {"-c", "exec sleep 100", NULL};
+	struct seen s = {.event = f->event};
+	const struct job_spec spec = {
+		.argv = argv, .done = on_done, .arg = &s, .flags = JOB_IMMEDIATE};
+	siginfo_t si = {0};
+	struct job *j = NULL;
+
+	assert_int_equal(job_start(f->pool, &spec, &j, NULL), 0);
+	job_abandon(j);
+	/* Still ours to reap. */
+	assert_int_equal(waitid(P_ALL, 0, &si, WEXITED | WNOWAIT), 0);
+	assert_int_equal(si.si_status, SIGKILL);
+	for (unsigned n = 0; n < 100 && waitid(P_ALL, 0, &si, WEXITED | WNOWAIT | WNOHANG) == 0;
+	     n++)
+		assert_true(sd_event_run(f->event, 100000) >= 0);
+	assert_int_equal(waitid(P_ALL, 0, &si, WEXITED | WNOWAIT | WNOHANG), -1);
+	assert_int_equal(s.done, 0);
+}
+
 static void test_stdin(void **state)
 {
 	struct seen s = {0};
@@ -426,6 +449,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_result, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_timeout_and_cancel, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_abandon, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stdin, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stdin_closed_while_waiting, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_raw, setup, teardown),
