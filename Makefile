@@ -89,12 +89,12 @@ HELPER_BINS := $(HELPER_SRCS:tests/helpers/%.c=$(O)/helpers/%)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps test unit demo shell lint format format-check install uninstall clean bench help asan analyze
+.PHONY: all deps test unit demo shell lint format format-check install uninstall clean bench-neighbour help asan analyze
 
 all: $(BINS) $(SCHEMAS)
 
 help:
-	@echo 'targets: deps all test unit demo shell lint format format-check bench asan analyze install uninstall clean'
+	@echo 'targets: deps all test unit demo shell lint format format-check bench-neighbour asan analyze install uninstall clean'
 
 deps:
 	$(Q)tests/deps
@@ -178,6 +178,11 @@ shell: deps
 
 C_FILES = $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 SH_FILES = $(shell git grep -lI --untracked -E '^\#!.*\b(ba)?sh\b' -- . 2>/dev/null)
+
+# What a victim loses to its neighbour; TIME= minutes, 45 if not said.
+bench-neighbour: deps
+	$(Q)$(MAKE) --no-print-directory all helpers
+	$(Q)O=$(O) tests/bench/neighbour/run $(if $(TIME),--time $(TIME))
 
 format:
 	$(Q)clang-format -i $(C_FILES)
