@@ -111,6 +111,7 @@ static const struct {
 	{"rtc", MISC_MAJOR, 135, 135, HARDWARE},
 	{"ptp", BY_NAME, HARDWARE},
 	{"i2c", 89, ANY_MINOR, HARDWARE},
+	{"usb_device", 189, ANY_MINOR, DISK}, /* takes any device from its driver, disks too */
 	{"spi", 153, ANY_MINOR, HARDWARE},
 	{"cpu/*", 202, 0, UINT32_MAX, HARDWARE}, /* msr */
 	{NULL, 203, ANY_MINOR, HARDWARE},	 /* cpuid */

@@ -5,6 +5,7 @@
  */
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -179,17 +180,54 @@ static bool is_launch(pid_t pid)
 	(void)str_fmt(path, sizeof(path), "/proc/%d/exe", (int)pid);
 	n = readlink(path, exe, sizeof(exe) - 1);
 	exe[n < 0 ? 0 : n] = '\0';
-	return n < 0 || strstr(exe, "/vps-keeper");
+	return n < 0 || strstr(exe, "vps-keeper"); /* or a sealed copy of it in memory */
 }
 
+/* Of the processes in a guest's cgroup the one that is its init. */
+struct init_search {
+	struct pidref init;
+	bool is_listed; /* by a look that began when it was held already */
+};
+
+/* Held first, so that what is read is about no other one of that number. */
 static int on_process(void *arg, pid_t pid, struct err *err)
 {
-	struct pidref *init = arg;
+	struct init_search *s = arg;
 
 	(void)err;
-	if (init->fd < 0 && inst_is_init(pid) && !is_launch(pid))
-		(void)pidref_open(pid, init, NULL);
+	if (s->init.fd >= 0) {
+		s->is_listed = s->is_listed || pid == s->init.pid;
+		return 0;
+	}
+	if (pidref_open(pid, &s->init, NULL) >= 0 && inst_is_init(pid) && !is_launch(pid))
+		return 0;
+	pidref_done(&s->init);
+	s->init = PIDREF_INIT;
 	return 0;
+}
+
+static bool is_alive(const struct pidref *p)
+{
+	struct pollfd fd = {.fd = p->fd, .events = POLLIN};
+
+	return poll(&fd, 1, 0) == 0;
+}
+
+static int search_init(int dir, struct pidref *ret)
+{
+	struct init_search s = {.init = PIDREF_INIT};
+	int r = cg_procs_walk(dir, on_process, &s, NULL);
+
+	if (r >= 0 && s.init.fd >= 0) {
+		s.is_listed = false;
+		r = cg_procs_walk(dir, on_process, &s, NULL);
+	}
+	if (r >= 0 && s.is_listed && is_alive(&s.init)) {
+		*ret = s.init;
+		return 0;
+	}
+	pidref_done(&s.init);
+	return -ENOENT;
 }
 
 /* A guest whose state file is lost, or lies in another run directory than that of today, and that
@@ -203,8 +241,7 @@ static int find_init(struct inst_manager *m, const struct recover_collect *c, co
 	if (!g || i->boot <= i->p->exit_boot || keeper_has(c, i->id))
 		return -ENOENT;
 	dir = cg_instance_dir(&m->cg, g->tenant_id, g->id, NULL);
-	if (dir < 0 || cg_procs_walk(dir, on_process, &ret->process, NULL) < 0 ||
-	    ret->process.fd < 0)
+	if (dir < 0 || search_init(dir, &ret->process) < 0)
 		return -ENOENT;
 	log_warning("%s: found by its cgroup, as nothing is known of its process", i->full_name);
 	(void)str_copy(ret->id, sizeof(ret->id), i->id);

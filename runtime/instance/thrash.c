@@ -131,8 +131,13 @@ static void throttle(struct inst *i)
 		say(i, "its reads cannot be held back: ", &err, NULL);
 		return;
 	}
-	(void)str_fmt(what, sizeof(what), "reads held back to %" PRIu64 " a second",
-		      rule_of(i)->read_iops);
+	if (i->effective.disk.read_iops <= rule_of(i)->read_iops)
+		(void)str_fmt(what, sizeof(what),
+			      "its plan has no more than %" PRIu64 " reads a second already",
+			      i->effective.disk.read_iops);
+	else
+		(void)str_fmt(what, sizeof(what), "reads held back to %" PRIu64 " a second",
+			      rule_of(i)->read_iops);
 	say(i, what, NULL, NULL);
 }
 

@@ -74,7 +74,7 @@ static void numbers(void **state)
 		{10, 239, "keyboard"},	{10, 258, NULL},       {10, 257, "stops the kernel"},
 		{10, 125, "hardware"},	{10, 60, NULL},	       {10, 61, "no driver"},
 		{10, 259, "no driver"}, {10, 124, "devices"},  {10, 123, "devices"},
-		{10, 122, "memory"},	{153, 0, "hardware"},
+		{10, 122, "memory"},	{153, 0, "hardware"},  {189, 5, "disks"}, /* raw USB */
 	};
 
 	(void)state;

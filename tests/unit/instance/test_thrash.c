@@ -210,6 +210,19 @@ static void test_throttle(void **state)
 	assert_false(i->thrash.is_throttled);
 }
 
+static void test_throttled_by_its_plan(void **state)
+{
+	struct inst *i = create("a");
+	const struct event *e;
+
+	(void)state;
+	rule(SPEC_THRASH_THROTTLE);
+	i->effective.disk.read_iops = 5;
+	e = until_acted(i, 0);
+	assert_non_null(strstr(e->message, "no more than 5 reads a second already"));
+	assert_int_equal(reads(i), 5);
+}
+
 /* The next vpsd writes the plan's limits, and looks anew. */
 static void test_throttled_and_vpsd_dies(void **state)
 {
@@ -279,10 +292,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, rig_setup, rig_teardown)
-		TEST(test_kill),	   TEST(test_job_fails),
-		TEST(test_job_is_dropped), TEST(test_reclaim_and_none),
-		TEST(test_throttle),	   TEST(test_throttled_and_vpsd_dies),
-		TEST(test_left_alone),	   TEST(test_timer),
+		TEST(test_kill),
+		TEST(test_job_fails),
+		TEST(test_job_is_dropped),
+		TEST(test_reclaim_and_none),
+		TEST(test_throttle),
+		TEST(test_throttled_by_its_plan),
+		TEST(test_throttled_and_vpsd_dies),
+		TEST(test_left_alone),
+		TEST(test_timer),
 #undef TEST
 	};
 
