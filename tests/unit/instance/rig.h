@@ -259,15 +259,21 @@ static inline void vpsd_down(void)
 	peer_drop();
 }
 
+/* What the keeper has. */
+static inline void all_drop(void)
+{
+	while (rig->n_guests)
+		guest_drop(&rig->guests[0]);
+	while (rig->n_held)
+		held_drop(&rig->held[0]);
+}
+
 /* The machine goes down with all that runs; vpsd_up() follows. */
 static inline void host_down(void)
 {
 	store_flush(rig->store);
 	vpsd_down();
-	while (rig->n_guests)
-		guest_drop(&rig->guests[0]);
-	while (rig->n_held)
-		held_drop(&rig->held[0]);
+	all_drop();
 	rig->n_cgroups = 0;
 	rig->launches = 0;
 	rig_unput("run/boot-id");
@@ -288,6 +294,28 @@ static inline struct op ended(struct op *op)
 	assert_int_equal(op_watch(op, OP_WHEN_ENDED, on_op_ended, &copy, NULL, NULL), 0);
 	AWAIT(copy.status != OP_RUNNING);
 	return copy;
+}
+
+/* Changes one field as a document would. Takes the value. */
+static inline struct op *field_begin(struct inst *i, const char *key, json_t *value)
+{
+	_cleanup_problems_ struct problems *problems = problems_new();
+	const struct json_where w = {.file = "", .path = "", .problems = problems};
+	_cleanup_json_ json_t *doc = json_rows_encode(&spec_instance_table, &i->spec, 0);
+	_cleanup_spec_instance_ struct spec_instance spec = {0};
+	struct err err = ERR_INIT;
+	struct op *op = NULL;
+
+	(void)json_object_set_new(doc, key, value);
+	assert_int_equal(spec_instance_from_json(&spec, doc, &w), 0);
+	if (inst_change(i, &spec, 0, &op, &err) < 0)
+		fail_msg("%s", err_text(&err));
+	return op;
+}
+
+static inline struct op *cores_begin(struct inst *i, double cores)
+{
+	return field_begin(i, "overrides", json_pack("{s:{s:f}}", "cpu", "cores", cores));
 }
 
 static inline void apply_text(enum spec_kind kind, const char *text)
@@ -349,10 +377,7 @@ static inline int rig_teardown(void **state)
 		vpsd_down();
 	}
 	keeper_down();
-	while (rig->n_guests)
-		guest_drop(&rig->guests[0]);
-	while (rig->n_held)
-		held_drop(&rig->held[0]);
+	all_drop();
 	msg_free(rig->in);
 	msg_free(rig->out);
 	spec_host_done(&rig->host);

@@ -183,16 +183,8 @@ static void test_smaller_after_boot(void **state)
 	create("a");
 	create("b");
 	create("c");
-	vpsd_down();
-	keeper_down();
-	while (rig->n_guests)
-		guest_drop(&rig->guests[0]);
-	while (rig->n_held)
-		held_drop(&rig->held[0]);
-	rig->n_cgroups = 0;
-	rig_put("run/boot-id", "another", 0600);
+	host_down();
 	smaller_host();
-	keeper_up();
 	vpsd_up();
 	one_runs_two_wait();
 	/* Another vpsd of the same boot knows no better. */

@@ -106,28 +106,6 @@ static void put_on(const struct inst *i, size_t cpu)
 	}
 }
 
-/* Changes one field as a document would. Takes the value. */
-static struct op *field_begin(struct inst *i, const char *key, json_t *value)
-{
-	_cleanup_problems_ struct problems *problems = problems_new();
-	const struct json_where w = {.file = "", .path = "", .problems = problems};
-	_cleanup_json_ json_t *doc = json_rows_encode(&spec_instance_table, &i->spec, 0);
-	_cleanup_spec_instance_ struct spec_instance spec = {0};
-	struct err err = ERR_INIT;
-	struct op *op = NULL;
-
-	(void)json_object_set_new(doc, key, value);
-	assert_int_equal(spec_instance_from_json(&spec, doc, &w), 0);
-	if (inst_change(i, &spec, 0, &op, &err) < 0)
-		fail_msg("%s", err_text(&err));
-	return op;
-}
-
-static struct op *cores_begin(struct inst *i, double cores)
-{
-	return field_begin(i, "overrides", json_pack("{s:{s:f}}", "cpu", "cores", cores));
-}
-
 /* One CPU each, as few on each as can be; who stays is not moved without need. */
 static void test_cpus(void **state)
 {

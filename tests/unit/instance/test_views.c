@@ -33,27 +33,6 @@ static const char *shown(const struct inst *i, const char *name)
 	return text;
 }
 
-static struct op *change_begin(struct inst *i, const char *key, json_t *value)
-{
-	_cleanup_problems_ struct problems *problems = problems_new();
-	const struct json_where w = {.file = "", .path = "", .problems = problems};
-	_cleanup_json_ json_t *doc = json_rows_encode(&spec_instance_table, &i->spec, 0);
-	_cleanup_spec_instance_ struct spec_instance spec = {0};
-	struct err err = ERR_INIT;
-	struct op *op = NULL;
-
-	(void)json_object_set_new(doc, key, value);
-	assert_int_equal(spec_instance_from_json(&spec, doc, &w), 0);
-	if (inst_change(i, &spec, 0, &op, &err) < 0)
-		fail_msg("%s", err_text(&err));
-	return op;
-}
-
-static struct op *cores_begin(struct inst *i, double cores)
-{
-	return change_begin(i, "overrides", json_pack("{s:{s:f}}", "cpu", "cores", cores));
-}
-
 /* Why it is not right; "" = it is. */
 static const char *complaint(const struct inst *i)
 {
@@ -130,7 +109,7 @@ static void test_own(void **state)
 	assert_int_equal(ended(op).status, OP_DONE);
 	own = find("own");
 	assert_string_equal(shown(own, "online"), "2-3\n");
-	assert_int_equal(ended(change_begin(own, "plan", json_string("tiny"))).status, OP_DONE);
+	assert_int_equal(ended(field_begin(own, "plan", json_string("tiny"))).status, OP_DONE);
 	assert_string_equal(shown(own, "online"), "2-3\n");
 	assert_int_equal(ended(stop_begin(own, true)).status, OP_DONE);
 	assert_int_equal(ended(start_begin(own)).status, OP_DONE);
