@@ -567,6 +567,11 @@ void inst_start_own(struct inst *i)
 	if (i->op && i->p->has_loaded_op) {
 		/* The very operation that was interrupted. */
 		i->p->has_loaded_op = false;
+		if (inst_waits_for_room(i)) {
+			(void)err_set(&err, ENOSPC, "%s", i->error);
+			inst_finish(i, NULL, &err, NULL);
+			goto out;
+		}
 		i->p->after_up = own_start_done;
 		inst_boot(i);
 		return;

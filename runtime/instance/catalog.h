@@ -26,9 +26,9 @@ struct inst_tenant {
 	struct spec_tenant spec; /* its 'instances' list is empty: see the registry */
 	bool by_file;		 /* a file created it */
 	uint64_t created;
-	unsigned instances; /* those that are being deleted included */
-	bool is_unwritten;  /* the database may not have it as it is here */
-	uint64_t serial;    /* of its changes; tenant.c */
+	unsigned instances;	      /* those that are being deleted included */
+	bool is_unwritten;	      /* the database may not have it as it is here */
+	struct tenant_change *newest; /* on its way to the database; tenant.c */
 };
 
 struct inst_image {

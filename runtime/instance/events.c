@@ -152,6 +152,46 @@ static const struct {
 	{ANY, STATE(SUSPENDED), "suspended"},
 };
 
+/*
+ * What a guest can do to itself, over and over, must not push out what happened to others: of its
+ * starts and ends so many are noted at once, and one in so many seconds.
+ */
+#define OWN_BURST 60u
+#define OWN_SECONDS 300u
+
+static bool may_note(const struct inst *i)
+{
+	struct inst_private *p = i->p;
+	uint64_t now = now_seconds(), back = (now - p->notes_since) / OWN_SECONDS;
+
+	if (p->notes_spent == 0 || now < p->notes_since)
+		p->notes_since = now;
+	else
+		p->notes_since += back * OWN_SECONDS;
+	p->notes_spent -= back < p->notes_spent ? (unsigned)back : p->notes_spent;
+	if (p->notes_spent >= OWN_BURST) {
+		p->notes_left_out++;
+		return false;
+	}
+	p->notes_spent++;
+	return true;
+}
+
+static void note_own(const struct inst *i, const char *kind, const char *message)
+{
+	char text[sizeof(i->error) + 64];
+
+	if (i->state != INST_SUSPENDED && i->state != INST_FAILED && !may_note(i))
+		return;
+	if (i->p->notes_left_out > 0) {
+		(void)str_fmt(text, sizeof(text), "%s%s%u before this are left out", message,
+			      *message ? "; " : "", i->p->notes_left_out);
+		i->p->notes_left_out = 0;
+		message = text;
+	}
+	inst_note(i, kind, message, NULL);
+}
+
 /* What is found at the start of vpsd did not happen then. */
 void inst_note_state(const struct inst *i, enum inst_state from)
 {
@@ -169,7 +209,7 @@ void inst_note_state(const struct inst *i, enum inst_state from)
 			(void)str_copy(message, sizeof(message), i->error);
 		else if (i->state == INST_SUSPENDED)
 			(void)str_copy(message, sizeof(message), i->suspension.reason);
-		inst_note(i, changes[n].kind, message, NULL);
+		note_own(i, changes[n].kind, message);
 		return;
 	}
 }

@@ -149,6 +149,10 @@ struct inst_private {
 	/* When it was acted on last: what was seen, and for how many seconds it had thrashed. */
 	struct thrash_watch thrash_seen;
 	uint64_t thrash_seconds;
+
+	/* Events of its own doing: noted lately, since when, and how many were not. */
+	unsigned notes_spent, notes_left_out;
+	uint64_t notes_since; /* seconds */
 };
 
 /* Everything with a keeper: keeper_link.c. */

@@ -16,7 +16,7 @@ struct tenant_change {
 	struct inst_tenant *tenant;
 	struct spec_tenant old;
 	bool is_new, was_unwritten;
-	uint64_t serial;
+	struct tenant_change *older, *newer; /* of the same tenant, on their way as well */
 	void (*done)(void *arg, const struct err *err);
 	void *arg;
 };
@@ -123,21 +123,50 @@ static int replace(struct tenant_change *c, const struct spec_tenant *spec, stru
 	return 0;
 }
 
-/* Back to what the database has. A later change of the same tenant goes its own way: it is written
- * after this one, or not either. */
+/* Back to what the database has. Where a later one is in force, that is what it goes back to, if it
+ * is not written either. */
 static void undo(struct tenant_change *c)
 {
 	struct inst_tenant *t = c->tenant;
 	struct err err = ERR_INIT;
 
-	if (c->is_new || t->serial != c->serial)
+	if (c->is_new)
 		return;
+	if (c->newer) {
+		spec_tenant_done(&c->newer->old);
+		c->newer->old = c->old;
+		c->newer->was_unwritten = c->was_unwritten;
+		c->old = (struct spec_tenant){0};
+		return;
+	}
 	spec_tenant_done(&t->spec);
 	t->spec = c->old;
 	c->old = (struct spec_tenant){0};
 	t->is_unwritten = c->was_unwritten;
 	if (to_kernel(c->manager, t, &t->spec, CG_APPLY_FORCE, &err) < 0)
 		log_error("cannot go back to old ceilings: %s", err_text(&err));
+}
+
+static void change_link(struct tenant_change *c)
+{
+	struct inst_tenant *t = c->tenant;
+
+	c->older = t->newest;
+	if (c->older)
+		c->older->newer = c;
+	t->newest = c;
+}
+
+static void change_free(struct tenant_change *c)
+{
+	if (c->older)
+		c->older->newer = c->newer;
+	if (c->newer)
+		c->newer->older = c->older;
+	else
+		c->tenant->newest = c->older;
+	spec_tenant_done(&c->old);
+	free(c);
 }
 
 static void on_written(void *arg, const struct err *err)
@@ -147,9 +176,11 @@ static void on_written(void *arg, const struct err *err)
 	if (!c->manager->is_closing) {
 		if (err)
 			undo(c);
-		else if (c->tenant->serial == c->serial)
+		else if (!c->newer)
 			c->tenant->is_unwritten = false;
 		c->done(c->arg, err);
+		change_free(c);
+		return;
 	}
 	spec_tenant_done(&c->old);
 	free(c);
@@ -173,15 +204,14 @@ int inst_tenant_put(struct inst_manager *m, const struct spec_tenant *spec,
 		return r;
 	}
 	c->was_unwritten = c->tenant->is_unwritten;
-	c->serial = ++c->tenant->serial;
 	c->tenant->is_unwritten = true;
+	change_link(c);
 	txn = store_txn_new(m->store);
 	db_put_tenant(txn, c->tenant);
 	r = store_submit(txn, on_written, c, err);
 	if (r < 0) {
 		undo(c);
-		spec_tenant_done(&c->old);
-		free(c);
+		change_free(c);
 	}
 	return r;
 }

@@ -175,6 +175,31 @@ static void one_runs_two_wait(void)
 	assert_int_equal(waiting, 2);
 }
 
+/* The same for a start that was asked for, and cut short by the host. */
+static void test_smaller_while_starting(void **state)
+{
+	const struct op *op;
+	char id[ID_TEXT];
+
+	(void)state;
+	create("a");
+	create_stopped("b", "tiny");
+	rig->holds_launches = true;
+	op = start_begin(find("b"));
+	memcpy(id, op->id, sizeof(id));
+	AWAIT(rig->launches == 2);
+	rig->holds_launches = false;
+	host_down();
+	smaller_host();
+	vpsd_up();
+	AWAIT(find("a")->state == INST_RUNNING);
+	AWAIT(op_find(inst_ops(rig->m), id)->status != OP_RUNNING);
+	assert_int_equal(op_find(inst_ops(rig->m), id)->status, OP_FAILED);
+	assert_non_null(strstr(find("b")->error, "not enough cores"));
+	assert_int_equal(find("b")->state, INST_STOPPED);
+	assert_int_equal(rig->launches, 1);
+}
+
 /* The host comes up smaller than it was: some start, each for itself; the others wait and say why.
  */
 static void test_smaller_after_boot(void **state)
@@ -303,13 +328,57 @@ static void test_quota_cannot_be_written(void **state)
 	assert_int_equal(tenant()->spec.quota.pids, 200);
 }
 
+static void on_put(void *arg, const struct err *err)
+{
+	unsigned *failed = arg;
+
+	*failed += err != NULL;
+}
+
+static void put_pids(uint64_t pids, unsigned *failed)
+{
+	struct spec_tenant spec = tenant()->spec; /* borrowed but for the number */
+	struct err err = ERR_INIT;
+
+	spec.quota.pids = pids;
+	if (inst_tenant_put(rig->m, &spec, on_put, failed, &err) < 0)
+		fail_msg("%s", err_text(&err));
+}
+
+/* Neither of two that follow each other is written: what holds is what was there before both. */
+static void test_two_quotas_cannot_be_written(void **state)
+{
+	unsigned failed = 0;
+
+	(void)state;
+	create("a");
+	assert_int_equal(quota_begun("\"pids\": 100").status, OP_DONE);
+	commits_fail("UPDATE ON tenants", "1");
+	rig_sql("CREATE TRIGGER full2 BEFORE INSERT ON tenants BEGIN SELECT RAISE(ABORT, 'disk "
+		"full'); END");
+	put_pids(200, &failed);
+	put_pids(300, &failed);
+	put_pids(400, &failed);
+	AWAIT(failed == 3);
+	assert_int_equal(tenant()->spec.quota.pids, 100);
+	assert_int_equal(rig->tenant_limits.value[CG_LIMIT_PIDS_MAX], 100);
+	commits_work();
+	rig_sql("DROP TRIGGER full2");
+	put_pids(500, &failed);
+	AWAIT(rig_number("SELECT count(*) FROM tenants WHERE doc LIKE '%\"pids\":500%'") == 1);
+	vpsd_down();
+	vpsd_up();
+	assert_int_equal(tenant()->spec.quota.pids, 500);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_shown_is_granted),   TEST(test_smaller_host),
-		TEST(test_smaller_after_boot), TEST(test_quota_in_kernel),
-		TEST(test_quota_below_use),    TEST(test_quota_cannot_be_written),
+		TEST(test_shown_is_granted),	    TEST(test_smaller_host),
+		TEST(test_smaller_after_boot),	    TEST(test_smaller_while_starting),
+		TEST(test_quota_in_kernel),	    TEST(test_quota_below_use),
+		TEST(test_quota_cannot_be_written), TEST(test_two_quotas_cannot_be_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

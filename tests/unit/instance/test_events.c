@@ -66,6 +66,50 @@ static void test_restart(void **state)
 	AWAIT(inst_event_newest(rig->m) == newest + 1);
 }
 
+static unsigned count(const char *kind)
+{
+	unsigned n = 0;
+
+	for (const struct event *e = inst_event_next(rig->m, 0); e;
+	     e = inst_event_next(rig->m, e->cursor))
+		n += str_eq(e->kind, kind);
+	return n;
+}
+
+/* One that starts and ends all the time leaves room for what others do. */
+static void test_one_is_not_all(void **state)
+{
+	struct inst *i = create("a");
+	const struct event *e;
+	uint64_t newest;
+
+	(void)state;
+	AWAIT(str_eq(kinds("t/a", 0), "created started "));
+	for (unsigned n = 0; n < 500; n++)
+		inst_note_state(i, INST_STARTING);
+	AWAIT(count("started") >= 60);
+	pass(20000);
+	assert_int_equal(count("started"), 60);
+	/* What others did to it is noted all the same. */
+	inst_note(i, "thrash", "", NULL);
+	AWAIT(count("thrash") == 1);
+	newest = inst_event_newest(rig->m);
+	i->p->notes_since -= 600;
+	for (unsigned n = 0; n < 5; n++)
+		inst_note_state(i, INST_STARTING);
+	AWAIT(inst_event_newest(rig->m) == newest + 2);
+	e = inst_event_next(rig->m, newest);
+	assert_string_equal(e->message, "441 before this are left out");
+	assert_string_equal(inst_event_next(rig->m, newest + 1)->message, "");
+	/* Forgotten after a while. */
+	i->p->notes_since -= 86400;
+	inst_note_state(i, INST_STARTING);
+	AWAIT(inst_event_newest(rig->m) == newest + 3);
+	assert_string_equal(inst_event_next(rig->m, newest + 2)->message,
+			    "3 before this are left out");
+	assert_int_equal(i->p->notes_spent, 1);
+}
+
 /* What is not in the database is not seen, and those behind it are. */
 static void test_not_written(void **state)
 {
@@ -121,8 +165,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, rig_setup, rig_teardown)
-		TEST(test_states), TEST(test_restart),	 TEST(test_not_written),
-		TEST(test_bound),  TEST(test_under_way),
+		TEST(test_states),	TEST(test_one_is_not_all), TEST(test_restart),
+		TEST(test_not_written), TEST(test_bound),	   TEST(test_under_way),
 #undef TEST
 	};
 
