@@ -108,9 +108,11 @@ static int wait_op(const struct cli *cli, json_t **op, struct err *err)
 		const json_t *p = json_object_get(*op, "progress");
 		const char *what = json_string_value(json_object_get(p, "what"));
 		if (live)
-			progress_show(what ? what : "",
-				      (uint64_t)json_integer_value(json_object_get(p, "done")),
-				      (uint64_t)json_integer_value(json_object_get(p, "total")));
+			progress_show(
+				what ? what : "",
+				(uint64_t)json_integer_value(json_object_get(p, "done")),
+				(uint64_t)json_integer_value(json_object_get(p, "total")),
+				str_eq(json_string_value(json_object_get(p, "unit")), "bytes"));
 	}
 	return 0;
 }

@@ -107,7 +107,7 @@ void table_print(struct table *t);
 void cli_say(FILE *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* One line on stderr that replaces itself; nothing unless stderr is a terminal. */
-void progress_show(const char *what, uint64_t done, uint64_t total);
+void progress_show(const char *what, uint64_t done, uint64_t total, bool is_bytes);
 void progress_clear(void);
 
 /* Values of JSON objects for people: "-" when absent or null. Buffers of CLI_TEXT bytes. */

@@ -79,7 +79,7 @@ static void on_upload(void *arg, size_t done, size_t total)
 {
 	const struct cli *cli = arg;
 	if (!cli->quiet)
-		progress_show("sending", done, total);
+		progress_show("sending", done, total, true);
 }
 
 int cmd_image_import(struct cli *cli, int argc, char **argv)

@@ -125,14 +125,23 @@ bool is_colourful(void)
 	return isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
 }
 
-void progress_show(const char *what, uint64_t done, uint64_t total)
+/* How much is done: of bytes in the unit that fits. */
+static void amount(char dst[NUM_TEXT], uint64_t v, bool is_bytes)
+{
+	if (is_bytes)
+		num_format_size_short(dst, v);
+	else
+		(void)str_fmt(dst, NUM_TEXT, "%llu", (unsigned long long)v);
+}
+
+void progress_show(const char *what, uint64_t done, uint64_t total, bool is_bytes)
 {
 	char have[NUM_TEXT], all[NUM_TEXT], shown[80];
 	if (!isatty(STDERR_FILENO) || !*what)
 		return;
 	str_escape(shown, sizeof(shown), what);
-	num_format_size_short(have, done);
-	num_format_size_short(all, total);
+	amount(have, done, is_bytes);
+	amount(all, total, is_bytes);
 	if (total && done <= total) {
 		int filled = (int)((double)done / (double)total * 30);
 		fprintf(stderr, "\r\033[K%s [%.*s%*s] %s of %s", shown, filled,

@@ -26,9 +26,10 @@ static json_t *text_or_null(const char *s)
 json_t *api_op(const struct op *op)
 {
 	json_t *progress = json_pack(
-		"{s:s, s:I, s:o}", "what", op->progress.what, "done", (json_int_t)op->progress.done,
-		"total",
-		op->progress.total ? json_integer((json_int_t)op->progress.total) : json_null());
+		"{s:s, s:I, s:o, s:s}", "what", op->progress.what, "done",
+		(json_int_t)op->progress.done, "total",
+		op->progress.total ? json_integer((json_int_t)op->progress.total) : json_null(),
+		"unit", op->progress.is_bytes ? "bytes" : "count");
 	json_t *error = json_null();
 	if (op->status == OP_FAILED) {
 		error = json_pack("{s:s, s:s}", "code", op->error_code, "message",

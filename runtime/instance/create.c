@@ -180,7 +180,7 @@ static void on_progress(void *arg, const char *what, uint64_t done, uint64_t tot
 	struct inst *i = arg;
 
 	if (i->op)
-		op_progress(i->op, what, done, total);
+		op_progress_bytes(i->op, what, done, total);
 }
 
 static void create_begun(struct inst *i, const struct err *commit_err)

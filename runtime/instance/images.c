@@ -355,7 +355,7 @@ static void on_progress(void *arg, const char *what, uint64_t done, uint64_t tot
 {
 	struct image_flow *f = arg;
 
-	op_progress(f->op, what, done, total);
+	op_progress_bytes(f->op, what, done, total);
 }
 
 static void on_flow_begun(void *arg, const struct err *err)

@@ -276,6 +276,13 @@ void op_progress(struct op *op, const char *what, uint64_t done, uint64_t total)
 		op->progress.what[0] = '\0';
 	op->progress.done = done;
 	op->progress.total = total;
+	op->progress.is_bytes = false;
+}
+
+void op_progress_bytes(struct op *op, const char *what, uint64_t done, uint64_t total)
+{
+	op_progress(op, what, done, total);
+	op->progress.is_bytes = true;
 }
 
 void op_committed(struct op *op, const struct err *err)

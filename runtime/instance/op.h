@@ -56,6 +56,7 @@ struct op {
 		char what[48]; /* "unpack"; "" = nothing to say */
 		uint64_t done;
 		uint64_t total; /* 0 = not known */
+		bool is_bytes;	/* else things are counted */
 	} progress;
 	char error_code[32]; /* "no-capacity"; "" unless failed */
 	struct err err;
@@ -108,7 +109,9 @@ struct op *op_next(const struct op_ring *r, const struct op *op);
 /* Numbers of operations that run. */
 unsigned op_count_running(const struct op_ring *r);
 
+/* How many of how many (0 = not known); the same in bytes. */
 void op_progress(struct op *op, const char *what, uint64_t done, uint64_t total);
+void op_progress_bytes(struct op *op, const char *what, uint64_t done, uint64_t total);
 /* It is in the database now (err NULL), or could not be written: then it has failed. */
 void op_committed(struct op *op, const struct err *err);
 /* The end, for everybody to see. 'err' NULL = done; 'code' NULL = by err->code; takes 'result'

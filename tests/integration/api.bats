@@ -156,6 +156,8 @@ error() {
 	call GET /v1/operations
 	is 200 '.operations | length > 0' true
 	equal "$(jq -c '["id", "kind", "target", "status", "created", "ended", "progress", "error", "result"] - (.operations[0] | keys)' <<<"$body")" '[]'
+	equal "$(jq -r '[.operations[] | select(.kind == "image-import") | .progress.unit] | unique[]' <<<"$body")" bytes
+	equal "$(jq -r '[.operations[] | select(.kind == "apply") | .progress.unit] | unique[]' <<<"$body")" count
 	call GET "/v1/operations/$(jq -r '.operations[0].id' <<<"$body")"
 	is 200
 	call GET /v1/operations/0123456789abcdef

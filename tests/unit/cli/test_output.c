@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tables, sizes, ages; and that no answer of a server acts on a terminal. */
+#include <fcntl.h>
+#include <stdlib.h>
+
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "tests/unit/cli/util.h"
@@ -208,13 +211,44 @@ static void test_url_escape(void **state)
 	free(text);
 }
 
+/* What a terminal gets. */
+static void progress_on_terminal(char *dst, size_t size, const char *what, uint64_t done,
+				 uint64_t total, bool is_bytes)
+{
+	_cleanup_close_ int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	_cleanup_close_ int slave = -1, saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	ssize_t n;
+	assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0 && saved >= 0);
+	slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(slave >= 0 && dup2(slave, STDERR_FILENO) >= 0);
+	progress_show(what, done, total, is_bytes);
+	assert_true(dup2(saved, STDERR_FILENO) >= 0);
+	n = read(master, dst, size - 1);
+	assert_true(n > 0);
+	dst[n] = '\0';
+}
+
+static void test_progress(void **state)
+{
+	char text[200];
+	(void)state;
+	progress_on_terminal(text, sizeof(text), "unpack", 1 << 20, 4 << 20, true);
+	assert_non_null(strstr(text, "unpack [#######"));
+	assert_non_null(strstr(text, "] 1MiB of 4MiB"));
+	progress_on_terminal(text, sizeof(text), "apply", 3, 1200, false);
+	assert_non_null(strstr(text, "] 3 of 1200"));
+	progress_on_terminal(text, sizeof(text), "bootstrap", 0, 0, true);
+	assert_non_null(strstr(text, "bootstrap ..."));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table), cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_ages),  cmocka_unit_test(test_say),
-		cmocka_unit_test(test_fail),  cmocka_unit_test(test_put),
-		cmocka_unit_test(test_paths), cmocka_unit_test(test_url_escape),
+		cmocka_unit_test(test_table),	 cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_ages),	 cmocka_unit_test(test_say),
+		cmocka_unit_test(test_fail),	 cmocka_unit_test(test_put),
+		cmocka_unit_test(test_paths),	 cmocka_unit_test(test_url_escape),
+		cmocka_unit_test(test_progress),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
