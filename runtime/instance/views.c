@@ -134,8 +134,11 @@ static int write_files(struct inst *i, const cpu_set_t *cpus, struct err *err)
 	return r < 0 ? r : write_file(i->p->views, "cpuinfo", &cpuinfo, err);
 }
 
+/* It is tried again with every change of anybody's CPUs, and said once. */
 static void note(struct inst *i, const struct err *why)
 {
+	if (str_eq(i->p->views_why, err_text(why)))
+		return;
 	if (str_copy(i->p->views_why, sizeof(i->p->views_why), err_text(why)) < 0)
 		(void)str_copy(i->p->views_why, sizeof(i->p->views_why), "it cannot be written");
 	log_warning("%s: what it is shown of its CPUs is not right: %s", i->full_name,
@@ -152,10 +155,11 @@ static void refresh(struct inst *i)
 	shown_to(i, &cpus);
 	if (CPU_EQUAL(&cpus, &i->p->views_cpus))
 		return;
-	i->p->views_why[0] = '\0';
-	i->p->views_cpus = cpus;
-	if (write_files(i, &cpus, &err) >= 0)
+	if (write_files(i, &cpus, &err) >= 0) {
+		i->p->views_cpus = cpus;
+		i->p->views_why[0] = '\0';
 		return;
+	}
 	CPU_ZERO(&i->p->views_cpus);
 	note(i, &err);
 }
