@@ -53,7 +53,7 @@ bool cg_dedicated_get(const struct cg_root *r, cpu_set_t *ret)
 	if (has_place && cg_cpus_get(place, ret, NULL) < 0)
 		return false;
 	/* Both or none: else an earlier daemon ended half-way. */
-	return has_place == cg_partition_is(r->fd);
+	return (place >= 0) == has_place && has_place == cg_partition_is(r->fd);
 }
 
 int cg_dedicated_set(struct cg_root *r, const cpu_set_t *machine, const cpu_set_t *all,

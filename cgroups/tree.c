@@ -180,17 +180,20 @@ static int check_ids(const char *tenant_id, const char *id, struct err *err)
 	return 0;
 }
 
-/* Removes the tenant's directory when nothing is left in it. Foreign directories keep it. */
-static void drop_empty_tenant(struct cg_root *r, const char *tenant_id)
+/* Removes the place (CG_DEDICATED, or of a tenant) when nothing is left in it. Foreign directories
+ * keep it. */
+static void drop_empty_place(struct cg_root *r, int place, const char *tenant_id)
 {
 	const struct cg_tenant_sum *t = cg_sum_find(r, tenant_id);
 
 	if (t && t->instances > 0)
 		return;
 	cg_sum_drop(r, tenant_id);
-	/* The other place keeps its CPUs until cg_dedicated_set() says otherwise. */
 	if (!str_eq(tenant_id, CG_DEDICATED))
 		(void)unlinkat(r->shared, tenant_id, AT_REMOVEDIR);
+	else if (!cg_partition_is(place))
+		/* While it has CPUs, cg_dedicated_set() removes it. */
+		(void)unlinkat(r->fd, tenant_id, AT_REMOVEDIR);
 }
 
 /* Removes what there is of an instance below its tenant, and takes it out of the sums. 1 when it
@@ -346,7 +349,7 @@ int cg_instance_create(struct cg_root *r, const struct cg_instance_spec *spec,
 	if (k == 0)
 		k = create_below(r, tenant, spec, ret, status, err);
 	if (k < 0) {
-		drop_empty_tenant(r, spec->tenant_id);
+		drop_empty_place(r, tenant, spec->tenant_id);
 		return err_ctx(err, "cannot make the cgroup of instance '%s'", spec->id);
 	}
 	return 0;
@@ -512,6 +515,6 @@ int cg_instance_remove(struct cg_root *r, const char *tenant_id, const char *id,
 	if (k < 0)
 		return err_ctx(err, "cannot remove the cgroup of instance '%s'", id);
 	k = cg_sums_write(r, tenant, tenant_id, err);
-	drop_empty_tenant(r, tenant_id);
+	drop_empty_place(r, tenant, tenant_id);
 	return k;
 }

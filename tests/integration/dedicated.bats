@@ -104,3 +104,17 @@ own() {
 	start_vpsd
 	equal "$(allowed "$(vpsd_pid)")" 0-3
 }
+
+# Its place in the tree outlives an instance that was still ending when the CPUs were given back.
+@test "what is left of them by halves goes" {
+	local place
+	place=$(cgroup_root)/dedicated
+	vps stop --force t/d
+	mkdir -p "$place/$(field t/d .id)"
+	drop_instance t/d
+	[ ! -e "$place" ]
+	mkdir "$place"
+	kill_vpsd KILL
+	start_vpsd
+	[ ! -e "$place" ]
+}

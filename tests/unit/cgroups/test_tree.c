@@ -144,6 +144,7 @@ static void test_dedicated_found(void **state)
 		{"ended before its directory was made", "root\n", NULL, NULL, false, 0},
 		{"ended before the directory's own", "root\n", "member\n", "", false, 0},
 		{"ended in giving back", "member\n", "root\n", "2-3\n", false, 2},
+		{"ended in removing it", "member\n", "member\n", "0-3\n", false, 0},
 		{"whole", "root\n", "root\n", "2-3\n", true, 2},
 	};
 	int place = -1;
