@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "base/addr.h"
 #include "base/num.h"
 #include "base/path.h"
 #include "base/str.h"
@@ -37,39 +38,22 @@ bool spec_is_device(const char *s)
 	       is_made_of(s, ALNUM "/_.,:+@-", SPEC_DEVICE_PATH_MAX);
 }
 
-/* True when all bits of the address behind the prefix are zero. */
-static bool has_no_host_bits(const unsigned char *address, size_t size, uint64_t prefix)
+static bool is_cidr(const char *s, int family)
 {
-	for (size_t bit = prefix; bit < size * 8; bit++)
-		if (address[bit / 8] & (0x80u >> bit % 8))
-			return false;
-	return true;
-}
+	struct addr a;
 
-static bool is_cidr(const char *s, int family, size_t size)
-{
-	unsigned char address[sizeof(struct in6_addr)];
-	const char *slash = strchr(s, '/');
-	char text[INET6_ADDRSTRLEN];
-	uint64_t prefix;
-
-	if (!slash || (size_t)(slash - s) >= sizeof(text))
-		return false;
-	memcpy(text, s, (size_t)(slash - s));
-	text[slash - s] = '\0';
-	return inet_pton(family, text, address) == 1 &&
-	       num_parse_u64(slash + 1, 0, size * 8, &prefix) == 0 &&
-	       has_no_host_bits(address, size, prefix);
+	return strchr(s, '/') && addr_parse(s, &a) == 0 && a.family == family &&
+	       addr_is_network(&a);
 }
 
 bool spec_is_cidr4(const char *s)
 {
-	return is_cidr(s, AF_INET, sizeof(struct in_addr));
+	return is_cidr(s, AF_INET);
 }
 
 bool spec_is_cidr6(const char *s)
 {
-	return is_cidr(s, AF_INET6, sizeof(struct in6_addr));
+	return is_cidr(s, AF_INET6);
 }
 
 bool spec_is_cidr(const char *s)
