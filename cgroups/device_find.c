@@ -206,32 +206,48 @@ bool cg_device_is_console(const char *consoles, uint32_t major, uint32_t minor)
 
 /* --- the host ------------------------------------------------------------------------------ */
 
-static int judge(const char *name, uint32_t major, uint32_t minor, struct err *err)
+void cg_device_lists_done(struct cg_device_lists *l)
 {
-	_cleanup_free_ char *devices = NULL;
-	_cleanup_free_ char *misc = NULL;
-	_cleanup_free_ char *consoles = NULL;
-	const char *why;
-	size_t len;
-	int r = file_read_at(AT_FDCWD, "/proc/devices", LIST_MAX, &devices, &len, err);
-
-	if (r >= 0)
-		r = file_read_at(AT_FDCWD, "/proc/misc", LIST_MAX, &misc, &len, err);
-	if (r >= 0)
-		r = file_read_at(AT_FDCWD, "/proc/consoles", LIST_MAX, &consoles, &len, err);
-	if (r < 0)
-		return r;
-	why = cg_device_is_console(consoles, major, minor)
-		      ? CONSOLE
-		      : cg_device_why_not(devices, misc, major, minor);
-	return why ? err_set(err, EPERM, "/dev/%s is not for guests: %s", name, why) : 0;
+	free(l->devices);
+	free(l->misc);
+	free(l->consoles);
+	*l = (struct cg_device_lists){.devices = NULL};
 }
 
-int cg_device_find(int dev, const char *name, struct cg_device *ret, struct err *err)
+int cg_device_lists_read(struct cg_device_lists *ret, struct err *err)
+{
+	const struct {
+		const char *path;
+		char **to;
+	} rows[] = {
+		{"/proc/devices", &ret->devices},
+		{"/proc/misc", &ret->misc},
+		{"/proc/consoles", &ret->consoles},
+	};
+	size_t len;
+	int r = 0;
+
+	*ret = (struct cg_device_lists){.devices = NULL};
+	for (size_t i = 0; r >= 0 && i < sizeof(rows) / sizeof(rows[0]); i++)
+		r = file_read_at(AT_FDCWD, rows[i].path, LIST_MAX, rows[i].to, &len, err);
+	if (r < 0)
+		cg_device_lists_done(ret);
+	return r < 0 ? r : 0;
+}
+
+static const char *judge(const struct cg_device_lists *l, uint32_t major, uint32_t minor)
+{
+	if (cg_device_is_console(l->consoles, major, minor))
+		return CONSOLE;
+	return cg_device_why_not(l->devices, l->misc, major, minor);
+}
+
+int cg_device_find(int dev, const struct cg_device_lists *lists, const char *name,
+		   struct cg_device *ret, struct err *err)
 {
 	_cleanup_close_ int fd = path_open_beneath(dev, name, O_PATH | O_CLOEXEC, 0, err);
+	const char *why;
 	struct stat st;
-	int r;
 
 	if (fd == -ENOENT || fd == -ENOTDIR)
 		return err_set(err, ENOENT, "/dev/%s: the host has no such device", name);
@@ -249,9 +265,9 @@ int cg_device_find(int dev, const char *name, struct cg_device *ret, struct err 
 			       name);
 	if (!S_ISCHR(st.st_mode))
 		return err_set(err, ENOTSUP, "/dev/%s is no character device", name);
-	r = judge(name, major(st.st_rdev), minor(st.st_rdev), err);
-	if (r < 0)
-		return r;
+	why = judge(lists, major(st.st_rdev), minor(st.st_rdev));
+	if (why)
+		return err_set(err, EPERM, "/dev/%s is not for guests: %s", name, why);
 	*ret = (struct cg_device){
 		.major = major(st.st_rdev), .minor = minor(st.st_rdev), .mode = st.st_mode & 0666};
 	return 0;

@@ -35,6 +35,7 @@ static void note_missing(struct inst_devices *d, const struct err *why)
 /* Those that can be had are had, whatever is with the others. */
 static void find(const struct spec_plan *plan, struct inst_devices *ret)
 {
+	struct cg_device_lists lists;
 	_cleanup_close_ int dev = -1;
 	struct err err = ERR_INIT;
 
@@ -42,7 +43,7 @@ static void find(const struct spec_plan *plan, struct inst_devices *ret)
 	if (plan->devices.n == 0)
 		return;
 	dev = path_open_dir(DEV, &err);
-	if (dev < 0) {
+	if (dev < 0 || cg_device_lists_read(&lists, &err) < 0) {
 		note_missing(ret, &err);
 		return;
 	}
@@ -51,11 +52,12 @@ static void find(const struct spec_plan *plan, struct inst_devices *ret)
 		struct inst_device *d = &ret->items[ret->n];
 
 		err = ERR_INIT;
-		if (cg_device_find(dev, name, &d->device, &err) < 0)
+		if (cg_device_find(dev, &lists, name, &d->device, &err) < 0)
 			note_missing(ret, &err);
 		else if (str_copy(d->path, sizeof(d->path), name) >= 0)
 			ret->n++;
 	}
+	cg_device_lists_done(&lists);
 }
 
 static void add_item(const struct inst_manager *m, const struct inst_devices *d,

@@ -126,12 +126,24 @@ static void odd_lists(void **state)
 	assert_non_null(strstr(cg_device_why_not("240 nvme", "", 240, 0), "disks"));
 }
 
+static int find(int dir, const char *name, struct cg_device *ret, struct err *err)
+{
+	struct cg_device_lists lists;
+	int r = cg_device_lists_read(&lists, err);
+
+	assert_int_equal(r, 0);
+	r = cg_device_find(dir, &lists, name, ret, err);
+	cg_device_lists_done(&lists);
+	assert_null(lists.devices);
+	return r;
+}
+
 static void refused(int dir, const char *name, int code, const char *text)
 {
 	struct cg_device d = {7, 7, 7};
 	struct err err = ERR_INIT;
 
-	assert_int_equal(cg_device_find(dir, name, &d, &err), -code);
+	assert_int_equal(find(dir, name, &d, &err), -code);
 	assert_int_equal(err.code, code);
 	if (strstr(err.msg, text) == NULL || strstr(err.msg, name) == NULL)
 		fail_msg("%s: %s", name, err.msg);
@@ -162,7 +174,7 @@ static void nodes(void **state)
 	refused(dir, "link", ENOTSUP, "symbolic link");
 	refused(dir, "way/fifo", ENOTSUP, "symbolic link");
 	refused(dir, "../x", EXDEV, "leads out");
-	assert_int_equal(cg_device_find(dir, "file", &(struct cg_device){0}, NULL), -ENOTSUP);
+	assert_int_equal(find(dir, "file", &(struct cg_device){0}, NULL), -ENOTSUP);
 	assert_int_equal(path_remove_tree(tmp, path + strlen("/tmp/"), NULL), 0);
 }
 
@@ -177,7 +189,7 @@ static void the_hosts(void **state)
 	(void)state;
 	assert_true(dev >= 0);
 	assert_int_equal(fstatat(dev, "zero", &st, 0), 0);
-	if (cg_device_find(dev, "zero", &d, &err) < 0) {
+	if (find(dev, "zero", &d, &err) < 0) {
 		/* Where each node is a mount of its own, as in some containers. */
 		assert_int_equal(err.code, EXDEV);
 		skip();
