@@ -76,8 +76,8 @@ static void print_errors(const json_t *instances)
 
 	json_array_foreach (instances, i, v)
 		if (json_is_string(json_object_get(v, "error")))
-			printf("%s/%s: %s\n", text_of(v, "tenant"), text_of(v, "name"),
-			       text_of(v, "error"));
+			cli_say(stdout, "%s/%s: %s\n", text_of(v, "tenant"), text_of(v, "name"),
+				text_of(v, "error"));
 }
 
 int cmd_ls(struct cli *cli, int argc, char **argv)

@@ -20,13 +20,15 @@ static int query_number(struct request *rq, const char *key, uint64_t min, uint6
 			uint64_t *ret, struct err *err)
 {
 	const char *text = request_query(rq, key);
+	char shown[64];
 
 	if (!text)
 		return 0;
-	if (num_parse_u64(text, min, max, ret) < 0)
-		return err_set(err, EINVAL, "%s: \"%s\" is not a number from %llu to %llu", key,
-			       text, (unsigned long long)min, (unsigned long long)max);
-	return 1;
+	if (num_parse_u64(text, min, max, ret) == 0)
+		return 1;
+	str_escape(shown, sizeof(shown), text);
+	return err_set(err, EINVAL, "%s: \"%s\" is not a number from %llu to %llu", key, shown,
+		       (unsigned long long)min, (unsigned long long)max);
 }
 
 static int read_query(struct request *rq, struct wanted *ret, struct err *err)
