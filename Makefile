@@ -27,9 +27,10 @@ CPPFLAGS += -I. -D_GNU_SOURCE -DVPS_VERSION='"$(VERSION)"' -DVPS_PREFIX='"$(PREF
 LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=address$(comma)undefined)
 
 # Modules, bottom to top: each is one static archive of the .c files of its folder (main.c apart).
-MODULES := base cgroups images config sandbox keeper instance daemon jobs cli
+MODULES := base cgroups netns images config sandbox keeper instance daemon jobs cli
 DIR_base := base
 DIR_cgroups := cgroups
+DIR_netns := netns
 DIR_images := images
 DIR_config := config
 DIR_sandbox := runtime/sandbox
@@ -42,6 +43,7 @@ DIR_cli := cli
 # What a module may link besides itself; its unit tests link exactly this.
 DEPS_base :=
 DEPS_cgroups := base
+DEPS_netns := base
 DEPS_images := base
 DEPS_config := base
 DEPS_sandbox := base
@@ -52,6 +54,7 @@ DEPS_jobs := config images cgroups base
 DEPS_cli := base
 LIBS_base := jansson
 LIBS_cgroups :=
+LIBS_netns := libmnl
 LIBS_images := libarchive nettle
 LIBS_config := jansson libseccomp
 LIBS_sandbox :=
