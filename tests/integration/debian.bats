@@ -6,8 +6,7 @@ load lib
 setup_file() {
 	[ "$MODE" = vm ] || return 0
 	host_up
-	jq -n '{plan: "debian", version: 1, cpu: {cores: 2}, memory: {limit: "768MiB"}, pids: 512,
-		disk: {size: null, inodes: null}, network: {connections: null}}' >"$T/docs/plans/debian.json"
+	add_plan debian '.cpu.cores = 2 | .memory.limit = "768MiB" | .pids = 512'
 	vps apply "$T/docs" >/dev/null
 	vps image import debian-12 "$("$REPO/tests/image-cache" debian-12)" >/dev/null
 	vps create t/d --plan debian --image debian-12 --hostname d.example --quiet

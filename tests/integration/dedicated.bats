@@ -6,8 +6,8 @@ load lib
 setup_file() {
 	[ "$MODE" = vm ] && [ "$(nproc)" -ge 4 ] || return 0
 	host_up
-	jq '.plan = "own" | .cpu = {cores: 2, dedicated: true}' "$T/docs/plans/tiny.json" >"$T/docs/plans/own.json"
-	jq '.plan = "own1" | .cpu.cores = 1' "$T/docs/plans/own.json" >"$T/docs/plans/own1.json"
+	add_plan own '.cpu = {cores: 2, dedicated: true}'
+	add_plan own1 '.cpu = {cores: 1, dedicated: true}'
 	vps apply "$T/docs" >/dev/null
 }
 

@@ -6,8 +6,7 @@ load lib
 MiB=1048576
 
 disk_plan() {
-	jq -n --arg name "$1" --argjson disk "$2" '{plan: $name, version: 1, cpu: {cores: 1}, memory: {limit: "64MiB"}, pids: 64,
-		disk: ({size: null, inodes: null} + $disk), network: {connections: null}}' >"$T/docs/plans/$1.json"
+	add_plan "$1" ".disk += $2"
 }
 
 setup_file() {

@@ -137,6 +137,11 @@ tiny_plan() {
 	JSON
 }
 
+# add_plan NAME [JQ-FILTER]: a document of a plan like tiny, changed so.
+add_plan() {
+	tiny_plan | jq --arg name "$1" "${2:-.} | .plan = \$name" >"$T/docs/plans/$1.json"
+}
+
 tiny_documents() {
 	mkdir -p "$T/docs/plans" "$T/docs/tenants"
 	tiny_plan >"$T/docs/plans/tiny.json"

@@ -6,8 +6,7 @@ load lib
 setup_file() {
 	[ "$MODE" = vm ] || return 0
 	host_up
-	jq -n '{plan: "sized", version: 1, cpu: {cores: 0.5, guarantee: 0.25, burst: "20ms"}, memory: {limit: "48MiB", guarantee: "16MiB"},
-		pids: 40, disk: {size: null, inodes: null}, network: {connections: null}}' >"$T/docs/plans/sized.json"
+	add_plan sized '.cpu = {cores: 0.5, guarantee: 0.25, burst: "20ms"} | .memory = {limit: "48MiB", guarantee: "16MiB"} | .pids = 40'
 	vps apply "$T/docs" >/dev/null
 	vps create t/a --plan sized --image busybox --quiet
 	make_instance t/b

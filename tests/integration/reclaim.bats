@@ -9,8 +9,7 @@ setup_file() {
 	[ "$MODE" = vm ] || return 0
 	host_up
 	# What it writes goes to the disk slowly.
-	jq -n '{plan: "slow", version: 1, cpu: {cores: 1}, memory: {limit: "256MiB"}, pids: 64,
-		disk: {size: null, inodes: null, write: "1MiB/s"}, network: {connections: null}}' >"$T/docs/plans/slow.json"
+	add_plan slow '.memory.limit = "256MiB" | .disk.write = "1MiB/s"'
 	vps apply "$T/docs" >/dev/null
 	vps create t/a --plan slow --image busybox --quiet
 	make_instance t/b

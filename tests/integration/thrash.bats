@@ -21,9 +21,7 @@ setup_file() {
 	host_new "$(thrash_rule kill)"
 	tiny_documents
 	# A disk that is slow, so that what is read again is waited for.
-	jq -n '{plan: "slow", version: 1, cpu: {cores: 1}, memory: {limit: "48MiB"}, pids: 64,
-		disk: {size: null, inodes: null, read_iops: 100}, network: {connections: null}}' >"$T/docs/plans/slow.json"
-	[ "$MODE" = vm ] || rm "$T/docs/plans/slow.json"
+	[ "$MODE" != vm ] || add_plan slow '.memory.limit = "48MiB" | .disk.read_iops = 100'
 	vps apply "$T/docs" >/dev/null
 	vps image import busybox "$(busybox_archive)" >/dev/null
 	make_instance t/b
