@@ -2,9 +2,10 @@
 /*
  * libFuzzer target for documents: first byte = kind, the rest = text. What is valid is written
  * back, and must be valid again.
+ *
  * clang -g -O1 -std=gnu17 -D_GNU_SOURCE -I. -DVPS_VERSION='"fuzz"'
- *-fsanitize=fuzzer,address,undefined \ tests/fuzz/fuzz_config.c base/[!m]*.c
- *config/{check,host,load,plan,support,tenant,valid}.c -ljansson
+ * -fsanitize=fuzzer,address,undefined tests/fuzz/fuzz_config.c base/[!m]*.c
+ * config/{check,host,load,plan,support,tenant,valid}.c -ljansson
  */
 #include <stdint.h>
 #include <stdio.h>

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * libFuzzer target for the client's frame reader: first byte = how the rest is cut. However a
- *stream is cut, the same frames come out of it, and the same end. clang -g -O1 -std=gnu17
- *-D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined tests/fuzz/fuzz_frames.c cli/frame.c
- *base/err.c base/str.c base/cleanup.c
+ * stream is cut, the same frames come out of it, and the same end.
+ *
+ * clang -g -O1 -std=gnu17 -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined
+ * tests/fuzz/fuzz_frames.c cli/frame.c base/err.c base/str.c base/cleanup.c
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -2,8 +2,10 @@
 /*
  * libFuzzer target for what the keeper reads from customers: first byte = which types are allowed,
  * second = how the rest is cut. However a stream is cut, the same bytes and requests come out of
- *it. clang -g -O1 -std=gnu17 -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined
- *	tests/fuzz/fuzz_keeper_frames.c runtime/keeper/frame.c base/err.c base/str.c base/cleanup.c
+ * it.
+ *
+ * clang -g -O1 -std=gnu17 -D_GNU_SOURCE -I. -fsanitize=fuzzer,address,undefined
+ * tests/fuzz/fuzz_keeper_frames.c runtime/keeper/frame.c base/err.c base/str.c base/cleanup.c
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A neighbour that takes all it can get of one thing, for tests/bench/neighbour.
- *	attack SECONDS DIR CGROUP KIND...
- * One process for each kind (as many as CPUs for cpu, four for fsync). Says "ready" when all of
- *them are at work, ends with its standard input or after SECONDS, kills all it started, and prints
- *one line of JSON: how often each kind did its worst. DIR is a directory on the disk to write to,
- *CGROUP one to make cgroups in. It takes what the limits around it leave, so it must run inside
- *limits.
+ * A neighbour that takes all it can get of one thing, for tests/bench/neighbour:
+ * attack SECONDS DIR CGROUP KIND...
+ *
+ * One process for each kind (as many as CPUs for cpu, four for fsync). Says "ready" when all are at
+ * work, ends with its standard input or after SECONDS, kills all it started, and prints one line of
+ * JSON: how often each kind did its worst. DIR is a directory on the disk to write to, CGROUP one
+ * to make cgroups in. It takes what the limits around it leave, so it must run inside limits.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Runs inside a guest and takes of one thing as much as there is.
- *	ceilings inotify	opens inotify instances until refused, prints how many, keeps them
- *until its standard input ends ceilings hugepage	maps one huge page and writes to it; prints
- *"mapped" or the error
+ *
+ * "ceilings inotify" opens inotify instances until refused, prints how many, and keeps them until
+ * its standard input ends. "ceilings hugepage" maps one huge page and writes to it; prints "mapped"
+ * or the error.
  */
 #include <errno.h>
 #include <stdio.h>
