@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Running jobs. A job dies with vpsd (parent death signal): what it was doing is then undone by
- * recovery. A signal is not the end, though: a job in a long system call ends when that returns. So
- * each job holds a descriptor of the pool's lock from its fork on, and the next vpsd begins when
- * the lock is free. The end of a job is watched by a pidfd, so no signal handling of the program is
- * involved.
+ * Running jobs: turns, what they say, their end. That is watched by a pidfd, so no signal handling
+ * of the program is involved.
  */
 #include "runtime/instance/job.h"
 
@@ -15,7 +12,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,12 +20,11 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "runtime/instance/job_process.h"
 #include "runtime/jobs/job.h"
 
 #define STDERR_TAIL 2048u
 #define KILL_AFTER_USEC (10 * UINT64_C(1000000))
-#define STDIN_PIPE_SIZE (1024 * 1024)
-#define LOCK_FD 3 /* of a job: behind the standard ones */
 
 enum job_class {
 	JOB_CLASS_IMMEDIATE,
@@ -63,8 +58,7 @@ struct job {
 	struct job_spec spec;
 	char *argv[INST_JOB_ARGS_MAX + 2]; /* program, words, NULL */
 	enum job_state state;
-	pid_t pid;
-	int pidfd, in, out, errs;
+	struct job_process process;
 	sd_event_source *on_exit, *on_out, *on_errs, *on_time;
 	bool is_held, is_gone;
 	bool is_input_closed; /* before there was a process to read it */
@@ -113,12 +107,6 @@ static void give_up_turn(struct job *j)
 	j->pool->n_running[class_of(j)]--;
 }
 
-static void close_fd(int *fd)
-{
-	cleanup_close(fd);
-	*fd = -1;
-}
-
 static void drop_source(sd_event_source **s)
 {
 	*s = sd_event_source_disable_unref(*s);
@@ -136,10 +124,7 @@ static void job_free(struct job *j)
 	drop_source(&j->on_out);
 	drop_source(&j->on_errs);
 	drop_source(&j->on_time);
-	close_fd(&j->pidfd);
-	close_fd(&j->in);
-	close_fd(&j->out);
-	close_fd(&j->errs);
+	job_process_done(&j->process);
 	job_line_done(&j->end);
 	for (size_t i = 0; j->argv[i]; i++)
 		free(j->argv[i]);
@@ -162,39 +147,8 @@ void job_release(struct job *j)
 
 static void job_signal(const struct job *j, int signo)
 {
-	if (j->pidfd >= 0)
-		(void)syscall(SYS_pidfd_send_signal, j->pidfd, signo, NULL, 0);
-}
-
-/* --- the child: nothing but async-signal-safe calls, as the program has threads -------------- */
-
-static _Noreturn void job_child(const struct job *j, const char *path, int in, int out, int errs,
-				pid_t parent)
-{
-	int lock = j->pool->lock;
-	static char *const env[] = {(char *)(uintptr_t) "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-				    (char *)(uintptr_t) "LC_ALL=C.UTF-8",
-				    (char *)(uintptr_t) "HOME=/root", NULL};
-	sigset_t none;
-
-	/* The long ones end what they have started (mmdebstrap and what that runs), for a KILL ends
-	 * its first process only; nobody waits for the others to notice. */
-	(void)prctl(PR_SET_PDEATHSIG, j->spec.flags & JOB_LONG ? SIGTERM : SIGKILL);
-	if (getppid() != parent)
-		_exit(1);
-	for (int s = 1; s < NSIG; s++)
-		(void)sigaction(s, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	(void)setsid();
-	/* The three are above 2, see spawn(). */
-	if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(errs, 2) < 0 || chdir("/") < 0)
-		_exit(1);
-	if (lock >= 0 && (lock == LOCK_FD ? fcntl(lock, F_SETFD, 0) : dup2(lock, LOCK_FD)) < 0)
-		_exit(1);
-	(void)close_range(lock >= 0 ? LOCK_FD + 1 : LOCK_FD, ~0u, 0);
-	execve(path, j->argv, env);
-	_exit(127);
+	if (j->process.pidfd >= 0)
+		(void)syscall(SYS_pidfd_send_signal, j->process.pidfd, signo, NULL, 0);
 }
 
 /* --- output ---------------------------------------------------------------------------------- */
@@ -382,12 +336,12 @@ static void job_settle(struct job *j)
 		char buf[16384];
 		ssize_t n;
 
-		while ((n = read(j->out, buf, sizeof(buf))) > 0)
+		while ((n = read(j->process.out, buf, sizeof(buf))) > 0)
 			take_output(j, buf, (size_t)n);
 		drop_source(&j->on_out);
 	}
 	if (j->on_errs)
-		(void)on_errs(NULL, j->errs, 0, j);
+		(void)on_errs(NULL, j->process.errs, 0, j);
 	give_up_turn(j);
 	j->state = JOB_ENDED;
 	job_finish(j);
@@ -436,71 +390,16 @@ static int on_time(sd_event_source *s, uint64_t usec, void *arg)
 
 /* --- the start ------------------------------------------------------------------------------- */
 
-struct pipes {
-	int in[2], out[2], errs[2];
-};
-
-static void pipes_done(struct pipes *p)
-{
-	int *const all[] = {p->in, p->out, p->errs};
-
-	for (size_t i = 0; i < 3; i++) {
-		close_fd(&all[i][0]);
-		close_fd(&all[i][1]);
-	}
-}
-
-/* pipe2() above fd 2, so that the child's dup2() never meets its own source. */
-static int make_pipe(int fds[2], struct err *err)
-{
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return err_sys(err, "cannot make a pipe for a job");
-	for (size_t i = 0; i < 2; i++) {
-		int high;
-
-		if (fds[i] > 2)
-			continue;
-		high = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
-		if (high < 0)
-			return err_sys(err, "cannot make a pipe for a job");
-		close_fd(&fds[i]);
-		fds[i] = high;
-	}
-	return 0;
-}
-
-static int make_pipes(struct pipes *p, unsigned flags, struct err *err)
-{
-	int r = make_pipe(p->out, err);
-
-	if (r >= 0)
-		r = make_pipe(p->errs, err);
-	if (r >= 0)
-		r = make_pipe(p->in, err);
-	if (r < 0)
-		return r;
-	if (flags & JOB_STDIN) {
-		/* A bigger pipe keeps a fast upload from waking the loop for each page. */
-		(void)fcntl(p->in[1], F_SETPIPE_SZ, STDIN_PIPE_SIZE);
-		(void)fcntl(p->in[1], F_SETFL, O_NONBLOCK);
-	} else {
-		close_fd(&p->in[1]);
-	}
-	(void)fcntl(p->out[0], F_SETFL, O_NONBLOCK);
-	(void)fcntl(p->errs[0], F_SETFL, O_NONBLOCK);
-	return 0;
-}
-
 static int watch(struct job *j, struct err *err)
 {
 	sd_event *e = j->pool->event;
 	int r;
 
-	r = sd_event_add_io(e, &j->on_exit, j->pidfd, EPOLLIN, on_exit_fd, j);
+	r = sd_event_add_io(e, &j->on_exit, j->process.pidfd, EPOLLIN, on_exit_fd, j);
 	if (r >= 0)
-		r = sd_event_add_io(e, &j->on_out, j->out, EPOLLIN, on_out, j);
+		r = sd_event_add_io(e, &j->on_out, j->process.out, EPOLLIN, on_out, j);
 	if (r >= 0)
-		r = sd_event_add_io(e, &j->on_errs, j->errs, EPOLLIN, on_errs, j);
+		r = sd_event_add_io(e, &j->on_errs, j->process.errs, EPOLLIN, on_errs, j);
 	/* Output first: the line that ends it comes before the exit. */
 	if (r >= 0)
 		r = sd_event_source_set_priority(j->on_exit, SD_EVENT_PRIORITY_NORMAL + 10);
@@ -514,33 +413,17 @@ static int watch(struct job *j, struct err *err)
 
 static int spawn(struct job *j, struct err *err)
 {
-	_cleanup_(pipes_done) struct pipes p = {{-1, -1}, {-1, -1}, {-1, -1}};
-	pid_t self = getpid();
-	int r = make_pipes(&p, j->spec.flags, err);
+	int r = job_process_start(j->pool->path, j->argv, j->spec.flags, j->pool->lock, &j->process,
+				  err);
 
 	if (r < 0)
 		return r;
-	j->pid = fork();
-	if (j->pid < 0)
-		return err_sys(err, "cannot start a job");
-	if (j->pid == 0)
-		job_child(j, j->pool->path, p.in[0], p.out[1], p.errs[1], self);
-	j->pidfd = (int)syscall(SYS_pidfd_open, j->pid, 0);
-	if (j->pidfd < 0) {
-		r = err_sys(err, "cannot watch a job");
-		(void)kill(j->pid, SIGKILL);
-		(void)waitpid(j->pid, NULL, 0);
-		return r;
-	}
-	j->in = take_fd(&p.in[1]);
 	if (j->is_input_closed)
-		close_fd(&j->in);
-	j->out = take_fd(&p.out[0]);
-	j->errs = take_fd(&p.errs[0]);
+		cleanup_close(&j->process.in);
 	r = watch(j, err);
 	if (r < 0) {
 		job_signal(j, SIGKILL);
-		(void)waitpid(j->pid, NULL, 0);
+		(void)waitpid(j->process.pid, NULL, 0);
 		return r;
 	}
 	j->state = JOB_RUNNING;
@@ -628,7 +511,7 @@ static void end_now(struct job *j)
 {
 	if (j->state == JOB_RUNNING) {
 		job_signal(j, SIGKILL);
-		(void)waitpid(j->pid, NULL, 0);
+		(void)waitpid(j->process.pid, NULL, 0);
 		give_up_turn(j);
 	}
 	job_free(j);
@@ -675,7 +558,7 @@ int job_start(struct job_pool *p, const struct job_spec *spec, struct job **ret_
 	j->pool = p;
 	j->spec = *spec;
 	j->spec.argv = NULL;
-	j->pidfd = j->in = j->out = j->errs = -1;
+	j->process = JOB_PROCESS_INIT;
 	j->prev = p->last;
 	*(p->last ? &p->last->next : &p->first) = j;
 	p->last = j;
@@ -730,11 +613,11 @@ void job_abandon(struct job *j)
 
 int job_stdin(const struct job *j)
 {
-	return j->in;
+	return j->process.in;
 }
 
 void job_stdin_close(struct job *j)
 {
 	j->is_input_closed = true;
-	close_fd(&j->in);
+	cleanup_close(&j->process.in);
 }
