@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Addresses and prefixes: texts, relations, counting, also over the ends. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
