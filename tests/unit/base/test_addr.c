@@ -73,8 +73,7 @@ static void bad_texts(void **state)
 		"fd77::1%eth0",
 		"10.0.0.7/8 ",
 		"1111:2222:3333:4444:5555:6666:7777:8888:9999",
-		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-		"aaa",
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 	};
 	struct addr a = {.family = 99};
 
