@@ -229,7 +229,10 @@ static int got_failure(struct keeper_client *c, struct pending *p, struct wire *
 
 	if (r < 0)
 		return r;
-	(void)err_set(&e, code > 0 && code <= ERRNO_MAX ? (int)code : EIO, "%s", text);
+	/* EPIPE would say that the connection is lost, and that nobody knows what became of it. */
+	if (code == 0 || code > ERRNO_MAX || code == EPIPE)
+		code = EIO;
+	(void)err_set(&e, (int)code, "%s", text);
 	complete(c, p, NULL, &e);
 	return 0;
 }

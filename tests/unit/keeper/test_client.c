@@ -176,6 +176,15 @@ static void test_ok_and_failed(void **state)
 	assert_int_equal(f->done, 1);
 	assert_int_equal(f->failed, 1);
 	assert_int_equal(f->code, EBUSY);
+	/* Whatever broke in the keeper, it was not the connection. */
+	assert_int_equal(keeper_client_forget(f->client, ID, 3, call(f), NULL), 0);
+	receive(f, KEEPER_FORGET);
+	wire_put_u32(answer(f, KEEPER_FAILED), EPIPE);
+	wire_put_str(f->m, "the helper process was killed");
+	reply(f);
+	assert_int_equal(process(f), 0);
+	assert_int_equal(f->failed, 2);
+	assert_int_equal(f->code, EIO);
 }
 
 static void test_answers_in_any_order(void **state)
