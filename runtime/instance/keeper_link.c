@@ -194,10 +194,26 @@ void keeper_link_poke(struct inst_manager *m)
 						    (uint32_t)keeper_client_poll_events(k->client));
 }
 
+/* It answered, and is not of our version: that does not pass by waiting. A start of vpsd ends; one
+ * that runs already tries on, as the keeper may be replaced. */
+static void link_refused(struct inst_manager *m, const struct err *why)
+{
+	struct err err = *why;
+
+	(void)err_hint(&err,
+		       "guests of this keeper are managed by the vpsd of its version; without "
+		       "guests it ends at SIGTERM");
+	if (m->ready)
+		manager_start_step(m, &err);
+	else if (m->keeper.tries++ == 0)
+		log_error("cannot speak with the keeper: %s; %s", err_text(&err), err.hint);
+}
+
 static void link_lost(struct inst_manager *m, const struct err *err)
 {
 	struct keeper_link *k = &m->keeper;
 	struct keeper_client *c = k->client;
+	bool is_refused = !k->is_speaking && err->code == EPROTO && !m->is_closing;
 
 	if (k->is_speaking)
 		log_warning("the keeper is gone (%s); guests go on", err_text(err));
@@ -210,6 +226,8 @@ static void link_lost(struct inst_manager *m, const struct err *err)
 	keeper_client_free(c);
 	if (!m->is_closing)
 		try_later(m);
+	if (is_refused)
+		link_refused(m, err);
 }
 
 static int on_io(sd_event_source *s, int fd, uint32_t revents, void *arg)

@@ -291,7 +291,7 @@ static inline void serve(struct msg *in)
 	wire_init(&w, in);
 	if (in->type == KEEPER_HELLO) {
 		m = begin(KEEPER_HELLO_ACK, in->seq);
-		wire_put_u32(m, KEEPER_PROTOCOL);
+		wire_put_u32(m, rig->protocol ? rig->protocol : KEEPER_PROTOCOL);
 		wire_put_u32(m, (uint32_t)getpid());
 		wire_put_str(m, "rig");
 		send_out();

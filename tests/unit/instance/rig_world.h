@@ -93,6 +93,7 @@ struct rig {
 	int last_signal;
 	bool holds_launches; /* launches are done, and not answered */
 	bool refuses_adoption;
+	uint32_t protocol; /* that it speaks; 0 = ours */
 	struct rig_held held[GUESTS_MAX];
 	size_t n_held;
 	unsigned n_views; /* directories that stand for mounts */

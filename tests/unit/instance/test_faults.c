@@ -631,33 +631,58 @@ static void test_resumed_deletion_fails(void **state)
 	is_sound();
 }
 
+/* A keeper of another version: vpsd does not start, and one that runs waits for another keeper. The
+ * guests go on in any case. */
+static void test_keeper_of_another_protocol(void **state)
+{
+	struct inst *i = create("a");
+	unsigned lists = rig->lists;
+	pid_t pid = i->pid;
+	char said[64];
+
+	(void)state;
+	(void)str_fmt(said, sizeof(said), "the keeper speaks protocol %u, not %u",
+		      KEEPER_PROTOCOL + 1, KEEPER_PROTOCOL);
+	rig->protocol = KEEPER_PROTOCOL + 1;
+	keeper_down();
+	keeper_up();
+	pass(300000);
+	assert_int_equal(i->state, INST_RUNNING);
+	assert_int_equal(rig->lists, lists);
+	rig->protocol = 0;
+	AWAIT(rig->lists > lists);
+	assert_int_equal(i->pid, pid);
+	rig->protocol = KEEPER_PROTOCOL + 1;
+	vpsd_down();
+	vpsd_start();
+	AWAIT(rig->not_ready.code != 0);
+	assert_false(rig->is_ready);
+	assert_non_null(strstr(rig->not_ready.msg, said));
+	assert_non_null(strstr(rig->not_ready.hint, "without guests it ends at SIGTERM"));
+	assert_int_equal(kill(pid, 0), 0);
+	vpsd_down();
+	rig->protocol = 0;
+	vpsd_up();
+	assert_int_equal(find("a")->pid, pid);
+	is_sound();
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_keeper_lost_while_starting),
-		T(test_keeper_gone_while_starting),
-		T(test_keeper_away_for_a_restart),
-		T(test_keeper_lost_while_stopping),
-		T(test_adoption_refused),
-		T(test_end_while_listed),
-		T(test_readiness_survives),
-		T(test_create_cannot_be_written),
-		T(test_create_cannot_be_undone),
-		T(test_start_cannot_be_written),
-		T(test_stop_cannot_be_written),
-		T(test_delete_cannot_be_written),
-		T(test_end_cannot_be_recorded),
-		T(test_end_while_change_fails),
-		T(test_change_that_waits_for_a_start),
-		T(test_death_in_create_and_delete),
-		T(test_death_in_restart),
-		T(test_leftovers_do_not_block),
-		T(test_end_of_deleted),
-		T(test_no_device_program),
-		T(test_device_program_found_missing),
-		T(test_resumed_deletion_is_alone),
-		T(test_resumed_deletion_fails),
+		T(test_keeper_lost_while_starting), T(test_keeper_gone_while_starting),
+		T(test_keeper_away_for_a_restart),  T(test_keeper_lost_while_stopping),
+		T(test_adoption_refused),	    T(test_keeper_of_another_protocol),
+		T(test_end_while_listed),	    T(test_readiness_survives),
+		T(test_create_cannot_be_written),   T(test_create_cannot_be_undone),
+		T(test_start_cannot_be_written),    T(test_stop_cannot_be_written),
+		T(test_delete_cannot_be_written),   T(test_end_cannot_be_recorded),
+		T(test_end_while_change_fails),	    T(test_change_that_waits_for_a_start),
+		T(test_death_in_create_and_delete), T(test_death_in_restart),
+		T(test_leftovers_do_not_block),	    T(test_end_of_deleted),
+		T(test_no_device_program),	    T(test_device_program_found_missing),
+		T(test_resumed_deletion_is_alone),  T(test_resumed_deletion_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
