@@ -21,6 +21,7 @@
 #include "base/path.h"
 #include "base/rand.h"
 #include "base/str.h"
+#include "images/guest_files.h"
 #include "runtime/jobs/tool.h"
 
 #define HOSTS_MAX (64u * 1024)
@@ -169,14 +170,12 @@ static void add_own_line(struct sbuf *b, const char *hostname)
 
 static int write_names(int etc, const char *hostname, struct err *err)
 {
+	const struct guest_net net = {.hostname = hostname};
 	_cleanup_sbuf_ struct sbuf hosts = SBUF_INIT;
 	_cleanup_sbuf_ struct sbuf name = SBUF_INIT;
 	int r;
 
-	sbuf_adds(&hosts, "127.0.0.1\tlocalhost\n");
-	add_own_line(&hosts, hostname);
-	sbuf_adds(&hosts, "\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-			  "ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
+	guest_files_hosts(&hosts, &net);
 	sbuf_addf(&name, "%s\n", hostname);
 	if (!sbuf_ok(&hosts) || !sbuf_ok(&name))
 		return err_set(err, ENOMEM, "cannot write the identity: out of memory");
