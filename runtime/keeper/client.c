@@ -276,6 +276,7 @@ static int read_launched(struct msg *m, struct wire *w, struct keeper_reply *ret
 	(void)wire_get_u64(w);
 	ret->pid = wire_get_u32(w);
 	ret->start = wire_get_u64(w);
+	ret->warning = wire_get_str(w);
 	r = wire_done(w, err);
 	if (r == 0)
 		r = take(m, 0, &ret->pidfd, err);

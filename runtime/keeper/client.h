@@ -48,6 +48,9 @@ struct keeper_reply {
 	int console;	/* launch: pty master (adopt: when one was given); else -1 */
 	int fd;		/* held: the fd; else -1 */
 	uint32_t items; /* list: how many there were */
+	/* launch: which file could not be written into the guest, and why; "" or NULL = none. Lives
+	 * as long as the call. */
+	const char *warning;
 };
 
 /* Exactly one of reply and err is NULL. err->code: errno of the failure; EPIPE = connection lost,

@@ -84,7 +84,8 @@ static void guest_insert(struct keeper *k, struct guest *g)
 	k->guests = g;
 }
 
-static void send_launched(struct keeper *k, const struct guest *g, uint64_t peer, uint32_t seq)
+static void send_launched(struct keeper *k, const struct guest *g, const char *warning,
+			  uint64_t peer, uint32_t seq)
 {
 	struct msg *m = server_begin(k, KEEPER_LAUNCHED, seq);
 
@@ -92,6 +93,7 @@ static void send_launched(struct keeper *k, const struct guest *g, uint64_t peer
 	wire_put_u64(m, g->info.boot);
 	wire_put_u32(m, g->info.pid);
 	wire_put_u64(m, g->info.start);
+	wire_put_str(m, warning);
 	(void)msg_add_fd(m, g->pid.fd);
 	if (g->console.fd >= 0)
 		(void)msg_add_fd(m, g->console.fd);
@@ -204,7 +206,7 @@ int guest_started(struct keeper *k, struct op *op, struct sbx_started *started, 
 	guest_insert(k, g);
 	log_info("guest %s boot %llu runs as pid %u", g->info.id, (unsigned long long)g->info.boot,
 		 g->info.pid);
-	send_launched(k, g, op->peer, op->seq);
+	send_launched(k, g, started->warning, op->peer, op->seq);
 	return 0;
 }
 
@@ -268,7 +270,7 @@ int guest_adopt(struct keeper *k, struct msg *m, struct wire *w, struct err *err
 	guest_insert(k, g);
 	log_info("guest %s boot %llu adopted as pid %u", g->info.id,
 		 (unsigned long long)g->info.boot, pid);
-	send_launched(k, g, k->peer.generation, m->seq);
+	send_launched(k, g, "", k->peer.generation, m->seq);
 	return 0;
 }
 

@@ -10,7 +10,7 @@
  * HELLO           u32 protocol                                       -
  * HELLO_ACK       u32 protocol, u32 pid, str version                 -
  * LAUNCH          str id, u64 boot, u64 log_max, sbx_launch          log dir, then launch fds
- * LAUNCHED        str id, u64 boot, u32 pid, u64 start               pidfd, console master
+ * LAUNCHED        str id, u64 boot, u32 pid, u64 start, str warning  pidfd, console master
  * EXEC            str id, u64 boot, u32 mode, bytes early, sbx_join  client socket, join fds
  * EXEC_STARTED    str id, u32 pid                                    -
  * CONSOLE         str id, u64 boot, u32 flags, bytes early           client socket
@@ -32,6 +32,10 @@
  *
  * CONSOLE, SIGNAL, FORGET, HOLD and UNHOLD are answered by OK; any request by FAILED. 'early' is
  * what vpsd had already read from the customer's socket behind the HTTP request.
+ *
+ * A HELLO of another protocol is answered by FAILED, which names both, and so is all that follows.
+ * Protocol 2: sbx_launch has views, a gate and files, and its nodes are always there; LAUNCHED has
+ * a warning.
  */
 #pragma once
 
@@ -41,7 +45,7 @@
 #include "base/msg.h"
 #include "base/rand.h"
 
-#define KEEPER_PROTOCOL 1u
+#define KEEPER_PROTOCOL 2u
 
 enum keeper_record {
 	KEEPER_HELLO = 0x4b01,

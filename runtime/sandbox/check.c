@@ -55,7 +55,7 @@ static int check_root(const struct sbx_launch *l, struct err *err)
 	return 0;
 }
 
-#define NODE_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.,:+@/-"
+#define PATH_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.,:+@/-"
 /* The kernel's dev_t has 12 and 20 bits. */
 #define MAJOR_MAX 0xfffu
 #define MINOR_MAX 0xfffffu
@@ -63,7 +63,7 @@ static int check_root(const struct sbx_launch *l, struct err *err)
 static int check_node(const struct sbx_node *n, struct err *err)
 {
 	if (memchr(n->path, '\0', sizeof(n->path)) == NULL || !path_is_plain_relative(n->path) ||
-	    n->path[strspn(n->path, NODE_CHARACTERS)] != '\0')
+	    n->path[strspn(n->path, PATH_CHARACTERS)] != '\0')
 		return err_set(err, EINVAL, "a device has no path below /dev");
 	if (sbx_device_is_taken(n->path))
 		return err_set(err, EINVAL, "'/dev/%s' is in every guest already", n->path);
@@ -86,6 +86,41 @@ static int check_nodes(const struct sbx_launch *l, struct err *err)
 			if (str_eq(l->nodes[k].path, l->nodes[i].path))
 				return err_set(err, EINVAL, "'/dev/%s' is there twice",
 					       l->nodes[i].path);
+	}
+	return 0;
+}
+
+static int check_file(const struct sbx_file *f, struct err *err)
+{
+	size_t mark;
+
+	if (!path_is_plain_relative(f->path) || strlen(f->path) >= SBX_FILE_PATH ||
+	    f->path[strspn(f->path, PATH_CHARACTERS)] != '\0')
+		return err_set(err, EINVAL, "a file has no path below the guest's root");
+	mark = f->text ? strcspn(f->text, "\n") : 0;
+	if (mark == 0 || f->text[mark] == '\0')
+		return err_set(err, EINVAL, "'/%s' has no mark in its first line", f->path);
+	if (strlen(f->text) > SBX_FILE_TEXT)
+		return err_set(err, E2BIG, "'/%s' has more than %u bytes", f->path, SBX_FILE_TEXT);
+	if ((f->mode & ~0777u) || f->rule >= SBX_FILE_RULE_MAX)
+		return err_set(err, EINVAL, "'/%s' has an unknown rule, or mode %#o", f->path,
+			       f->mode);
+	return 0;
+}
+
+static int check_files(const struct sbx_launch *l, struct err *err)
+{
+	if (l->n_files > SBX_FILES_MAX)
+		return err_set(err, E2BIG, "%u files, not at most %d", l->n_files, SBX_FILES_MAX);
+	for (unsigned i = 0; i < l->n_files; i++) {
+		int r = check_file(&l->files[i], err);
+
+		if (r < 0)
+			return r;
+		for (unsigned k = 0; k < i; k++)
+			if (str_eq(l->files[k].path, l->files[i].path))
+				return err_set(err, EINVAL, "'/%s' is there twice",
+					       l->files[i].path);
 	}
 	return 0;
 }
@@ -113,6 +148,8 @@ int sbx_launch_check(const struct sbx_launch *l, struct err *err)
 	if (l->cgroup < 0)
 		return err_set(err, EINVAL, "the cgroup is missing");
 	r = check_nodes(l, err);
+	if (r >= 0)
+		r = check_files(l, err);
 	if (r >= 0)
 		r = check_root(l, err);
 	return r < 0 ? r : check_limits(l->rlimits, err);

@@ -47,6 +47,7 @@ void sbx_launch_init(struct sbx_launch *l)
 	for (unsigned i = 0; i < SBX_LAYERS_MAX; i++)
 		l->layers[i] = -1;
 	l->views = -1;
+	l->gate = -1;
 	l->seccomp = -1;
 	l->rootfs_plain = -1;
 	for (unsigned i = 0; i < RLIM_NLIMITS; i++)

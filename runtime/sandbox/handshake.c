@@ -37,6 +37,18 @@ int sbx_send_born(int sock, uint32_t pid, int pidfd, struct err *err)
 	return send_and_free(sock, m, err);
 }
 
+int sbx_send_started(int sock, const char *warning, const int fds[3], struct err *err)
+{
+	struct msg *m = msg_new(SBX_RECORD_STARTED, 0);
+
+	if (!m)
+		return err_set(err, ENOMEM, "out of memory");
+	wire_put_str(m, warning);
+	for (int i = 0; i < 3; i++)
+		(void)msg_add_fd(m, fds[i]); /* the first of many that fit */
+	return send_and_free(sock, m, err);
+}
+
 void sbx_send_failed(int sock, const struct err *why)
 {
 	struct msg *m = msg_new(SBX_RECORD_FAILED, 0);
@@ -53,8 +65,10 @@ int sbx_await_exec(int sock, struct msg *m, struct err *err)
 	struct msg *end;
 	int r = msg_expect(sock, m, SBX_RECORD_READY, SBX_RECORD_FAILED, err);
 
+	/* Not EPIPE, which says to the caller that the helper itself is gone. */
 	if (r == -EPIPE)
-		return err_set(err, EPIPE, "the new process ended before it ran the program");
+		return err_set(err, ECONNABORTED,
+			       "the new process ended before it ran the program");
 	if (r < 0)
 		return r;
 	end = msg_new(0, 0);

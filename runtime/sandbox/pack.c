@@ -13,9 +13,6 @@
 #include "runtime/sandbox/sandbox.h"
 
 #define NO_FD 0xffffffffu
-/* Beside the features: nodes follow at the end. Without any the record is what it was before there
- * were such; a keeper of that time refuses a launch with nodes by this bit. */
-#define WITH_NODES (1u << 31)
 
 /* An fd is its index in the record, so that others may put theirs before or behind. */
 static void put_fd(struct msg *m, int fd, int *result)
@@ -117,8 +114,6 @@ static int count_words(char *const *argv, char *const *envp, int *ret_argc, int 
 
 static void put_nodes(struct msg *m, const struct sbx_launch *l)
 {
-	if (l->n_nodes == 0)
-		return;
 	wire_put_u32(m, l->n_nodes);
 	for (unsigned i = 0; i < l->n_nodes; i++) {
 		wire_put_str(m, l->nodes[i].path);
@@ -132,7 +127,7 @@ static void get_nodes(struct wire *w, struct sbx_launch *l)
 {
 	uint32_t n = wire_get_u32(w);
 
-	if (n == 0 || n > SBX_NODES_MAX)
+	if (n > SBX_NODES_MAX)
 		w->bad = true;
 	l->n_nodes = w->bad ? 0 : n;
 	for (unsigned i = 0; i < l->n_nodes; i++) {
@@ -145,12 +140,40 @@ static void get_nodes(struct wire *w, struct sbx_launch *l)
 	}
 }
 
+static void put_files(struct msg *m, const struct sbx_launch *l)
+{
+	wire_put_u32(m, l->n_files);
+	for (unsigned i = 0; i < l->n_files; i++) {
+		wire_put_str(m, l->files[i].path);
+		wire_put_u32(m, l->files[i].mode);
+		wire_put_u8(m, (uint8_t)l->files[i].rule);
+		wire_put_str(m, l->files[i].text);
+	}
+}
+
+static void get_files(struct wire *w, struct sbx_launch *l, struct strings *s)
+{
+	uint32_t n = wire_get_u32(w);
+
+	if (n > SBX_FILES_MAX)
+		w->bad = true;
+	l->n_files = w->bad ? 0 : n;
+	for (unsigned i = 0; i < l->n_files; i++) {
+		struct sbx_file *f = &l->files[i];
+
+		f->path = get_str(w, s);
+		f->mode = wire_get_u32(w);
+		f->rule = wire_get_u8(w);
+		f->text = get_str(w, s);
+	}
+}
+
 static int packed(const struct msg *m, int fds, struct err *err)
 {
 	if (fds < 0)
 		return err_set(err, -fds, "a description has too many file descriptors");
 	if (m->len > MSG_PAYLOAD_MAX)
-		return err_set(err, E2BIG, "arguments and environment are too long");
+		return err_set(err, E2BIG, "arguments, environment and files are too long");
 	return 0;
 }
 
@@ -169,7 +192,7 @@ int sbx_launch_pack(const struct sbx_launch *l, struct msg *m, struct err *err)
 	put_words(m, l->argv, argc);
 	put_words(m, l->envp, envc);
 	wire_put_u64(m, l->capabilities);
-	wire_put_u32(m, l->features | (l->n_nodes ? WITH_NODES : 0));
+	wire_put_u32(m, l->features);
 	wire_put_u64(m, l->shm_size);
 	wire_put_u64(m, l->run_size);
 	wire_put_u64(m, l->mem_limit);
@@ -179,10 +202,12 @@ int sbx_launch_pack(const struct sbx_launch *l, struct msg *m, struct err *err)
 	put_fd(m, l->seccomp, &fds);
 	put_fd(m, l->rootfs_plain, &fds);
 	put_fd(m, l->views, &fds);
+	put_fd(m, l->gate, &fds);
 	wire_put_u32(m, l->n_layers);
 	for (unsigned i = 0; i < l->n_layers; i++)
 		put_fd(m, l->layers[i], &fds);
 	put_nodes(m, l);
+	put_files(m, l);
 	return packed(m, fds, err);
 }
 
@@ -204,6 +229,7 @@ static void get_launch(struct wire *w, struct msg *m, struct sbx_launch *l, stru
 	l->seccomp = get_fd(w, m);
 	l->rootfs_plain = get_fd(w, m);
 	l->views = get_fd(w, m);
+	l->gate = get_fd(w, m);
 	l->n_layers = wire_get_u32(w);
 	if (l->n_layers > SBX_LAYERS_MAX)
 		w->bad = true;
@@ -211,10 +237,8 @@ static void get_launch(struct wire *w, struct msg *m, struct sbx_launch *l, stru
 		l->n_layers = 0;
 	for (unsigned i = 0; i < l->n_layers; i++)
 		l->layers[i] = get_fd(w, m);
-	if (l->features & WITH_NODES) {
-		l->features &= ~WITH_NODES;
-		get_nodes(w, l);
-	}
+	get_nodes(w, l);
+	get_files(w, l, s);
 }
 
 int sbx_launch_unpack(struct wire *w, struct msg *m, struct sbx_launch *ret, void **ret_mem,
@@ -246,6 +270,7 @@ void sbx_launch_close(struct sbx_launch *l)
 	cleanup_close(&l->seccomp);
 	cleanup_close(&l->rootfs_plain);
 	cleanup_close(&l->views);
+	cleanup_close(&l->gate);
 	for (unsigned i = 0; i < SBX_LAYERS_MAX; i++)
 		cleanup_close(&l->layers[i]);
 }

@@ -3,6 +3,7 @@
 #include "runtime/sandbox/pending.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -103,6 +104,8 @@ void sbx_joined_done(struct sbx_joined *j)
 int sbx_spawn_finish(struct sbx_pending *p, struct sbx_started *ret, struct err *err)
 {
 	_cleanup_msg_ struct msg *m = msg_new(0, 0);
+	char warning[SBX_WARNING_TEXT];
+	struct wire w;
 	int r;
 
 	if (!m)
@@ -110,7 +113,10 @@ int sbx_spawn_finish(struct sbx_pending *p, struct sbx_started *ret, struct err 
 	r = sbx_pending_receive(p, m, err);
 	if (r < 0)
 		return r;
-	if (m->n_fds != 3 || fcntl(m->fds[0], F_SETFL, O_RDWR | O_NONBLOCK) < 0) {
+	wire_init(&w, m);
+	wire_get_str_to(&w, warning, sizeof(warning));
+	if (wire_done(&w, NULL) < 0 || m->n_fds != 3 ||
+	    fcntl(m->fds[0], F_SETFL, O_RDWR | O_NONBLOCK) < 0) {
 		sbx_process_kill(p->child_pidfd);
 		return err_set(err, EPROTO, "the helper's report is malformed");
 	}
@@ -120,6 +126,7 @@ int sbx_spawn_finish(struct sbx_pending *p, struct sbx_started *ret, struct err 
 	ret->console = msg_take_fd(m, 0);
 	ret->console_slave = msg_take_fd(m, 1);
 	ret->notify = msg_take_fd(m, 2);
+	memcpy(ret->warning, warning, sizeof(warning));
 	return 0;
 }
 

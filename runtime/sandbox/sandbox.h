@@ -25,6 +25,10 @@
 #define SBX_NODES_MAX 16
 #define SBX_NODE_PATH 64
 #define SBX_BASE_MIN 100000u /* a smaller base id is refused: never host ids, never 0 */
+#define SBX_FILES_MAX 16
+#define SBX_FILE_PATH 96     /* with its NUL */
+#define SBX_FILE_TEXT 8192u  /* bytes of one file's content, at most */
+#define SBX_WARNING_TEXT 256 /* with its NUL */
 
 enum sbx_features {
 	SBX_FEATURE_NESTING = 1u << 0, /* unmasked procfs and sysfs aside, mount API */
@@ -37,6 +41,26 @@ struct sbx_node {
 	char path[SBX_NODE_PATH]; /* below /dev, "dri/renderD128" */
 	uint32_t major, minor;
 	mode_t mode; /* permissions, 0666 at most; root of the guest owns it */
+};
+
+/*
+ * A small text file in the guest's root, written before its init runs. The first line of 'text' is
+ * the mark by which a file is known as ours: without it a file belongs to the guest and stays as it
+ * is, and so does everything that is no regular file, or is behind a symbolic link. A file of the
+ * image that the guest has never changed counts as ours, and an empty one. Nothing is made where
+ * the directory is missing.
+ */
+enum sbx_file_rule {
+	SBX_FILE_WRITE,	 /* written where there is none, or ours with another text */
+	SBX_FILE_REMOVE, /* removed if it bears the mark */
+	SBX_FILE_RULE_MAX,
+};
+
+struct sbx_file {
+	const char *path; /* below the guest's root, "etc/hosts"; no links are followed */
+	const char *text; /* ends its first line, the mark, with a newline */
+	mode_t mode;	  /* permissions, 0777 at most; root of the guest owns it */
+	enum sbx_file_rule rule;
 };
 
 /* One start of one instance. Strings and fds are borrowed for the duration of the call. */
@@ -60,7 +84,10 @@ struct sbx_launch {
 	unsigned n_layers;
 	int views;   /* -1; or a detached mount of a tmpfs whose files are shown instead of the
 			kernel's: see SBX_MOUNT_VIEW. It is kept writable, for who launches. */
+	int gate;    /* -1; or 'theirs' of sbx_gate_pair(): init does not run before GO */
 	int seccomp; /* memfd holding struct sock_filter[]; -1 = none (tests only) */
+	unsigned n_files;
+	struct sbx_file files[SBX_FILES_MAX];
 	struct rlimit rlimits[RLIM_NLIMITS]; /* all are set, none is inherited */
 	int rootfs_plain; /* -1; or a detached mount used as root as it is, without overlay */
 };
@@ -76,6 +103,7 @@ struct sbx_started {
 	int console;	   /* pty master of /dev/console, non-blocking */
 	int console_slave; /* one slave kept open, else a poll of the master spins (EIO) */
 	int notify;	   /* datagram socket bound at /run/host/notify inside (NOTIFY_SOCKET) */
+	char warning[SBX_WARNING_TEXT]; /* which file could not be written, and why; "" = none */
 };
 
 void sbx_started_done(struct sbx_started *s);
@@ -104,6 +132,23 @@ int sbx_spawn_begin(const struct sbx_launch *l, struct sbx_pending *ret, struct 
 /* Reads the report of a pending launch. 0 = started, -EAGAIN = not yet, other negative = failed,
  * nothing of the guest is left (the init, if it was born, has been killed; the caller reaps it). */
 int sbx_spawn_finish(struct sbx_pending *p, struct sbx_started *ret, struct err *err);
+
+/*
+ * The gate: whoever launches gets the guest's network namespace while the guest is being built,
+ * sets its network up in there, and says GO; only then init is executed. New links of that
+ * namespace begin without router advertisements, autoconfiguration and duplicate address detection.
+ * The launch fails when a failure is said instead, or when all of 'ours' are closed: so it does
+ * when the process that holds it dies. Whoever launches sets the time limit.
+ */
+/* 'ours' is non-blocking and stays, 'theirs' goes into a launch and is closed when that is sent. */
+int sbx_gate_pair(int *ret_ours, int *ret_theirs, struct err *err);
+/* The network namespace, as an fd that the caller owns. -EAGAIN = not yet (poll for POLLIN), -EPIPE
+ * = the launch has failed, or its record was dropped. */
+int sbx_gate_receive(int ours, struct err *err);
+/* The network is complete. -EPIPE: the launch has failed meanwhile. */
+int sbx_gate_go(int ours, struct err *err);
+/* It is not; the launch fails with this code and text. Best effort: nobody may be listening. */
+void sbx_gate_fail(int ours, const struct err *why);
 
 /* One process joined to a running guest ("exec"). */
 struct sbx_join {

@@ -12,6 +12,8 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <sched.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -29,6 +31,8 @@
 #include "base/str.h"
 #include "runtime/sandbox/check.h"
 #include "runtime/sandbox/child.h"
+#include "runtime/sandbox/files.h"
+#include "runtime/sandbox/gate.h"
 #include "runtime/sandbox/handshake.h"
 #include "runtime/sandbox/idmap.h"
 #include "runtime/sandbox/mount_table.h"
@@ -49,19 +53,20 @@ struct helper {
 	pid_t pid; /* of init */
 	int pidfd; /* of init, -1 = not born */
 	int notify;
+	char warning[SBX_WARNING_TEXT];
 	struct sbx_tree tree;
 };
 
 static int prepare(struct helper *h, struct err *err)
 {
 	const struct sbx_launch *l = h->launch;
-	int keep[SBX_LAYERS_MAX + 6] = {h->sock,    l->cgroup,	     l->upper,
-					l->seccomp, l->rootfs_plain, l->views};
+	int keep[SBX_LAYERS_MAX + 7] = {h->sock,	 l->cgroup, l->upper, l->seccomp,
+					l->rootfs_plain, l->views,  l->gate};
 	int r;
 
-	memcpy(keep + 6, l->layers, l->n_layers * sizeof(keep[0]));
+	memcpy(keep + 7, l->layers, l->n_layers * sizeof(keep[0]));
 	/* The caller holds fds of all guests. */
-	r = sbx_close_others(keep, 6 + l->n_layers, err);
+	r = sbx_close_others(keep, 7 + l->n_layers, err);
 	if (r < 0)
 		return r;
 	(void)umask(0); /* modes are as the tables say */
@@ -129,6 +134,12 @@ static int map_ids(struct helper *h, struct err *err)
 	return sbx_idmap_write(h->pid, h->launch->base, err);
 }
 
+/* From here on whoever launches sets up the network, while the tree is built here. */
+static int offer_network(struct helper *h, struct err *err)
+{
+	return h->launch->gate < 0 ? 0 : sbx_gate_offer(h->launch->gate, h->pidfd, err);
+}
+
 static int mount_root(struct helper *h, struct err *err)
 {
 	_cleanup_close_ int userns = sbx_idmap_open(h->pid, err);
@@ -166,6 +177,19 @@ static int bind_notify(struct helper *h, struct err *err)
 	return chdir("/") < 0 ? err_sys(err, "cannot enter '/'") : 0;
 }
 
+/* What cannot be written is told, and nothing more: a guest with a broken /etc still starts. */
+static int write_files(struct helper *h, struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	/* RLIMIT_FSIZE is the guest's already; beyond it the kernel would end us. */
+	if (sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, NULL) < 0)
+		return err_sys(err, "cannot ignore a signal");
+	if (sbx_files_write(h->launch, h->tree.place[SBX_PLACE_ROOT], &why) < 0)
+		(void)snprintf(h->warning, sizeof(h->warning), "%s", err_text(&why));
+	return 0;
+}
+
 /* In a process of its own (see the top); its error comes back through shared memory. */
 static int mount_guest_stage(struct helper *h, struct err *err)
 {
@@ -200,6 +224,11 @@ static int change_root(struct helper *h, struct err *err)
 	return sbx_mount_pivot(h->tree.place[SBX_PLACE_ROOT], err);
 }
 
+static int await_network(struct helper *h, struct err *err)
+{
+	return h->launch->gate < 0 ? 0 : sbx_gate_await(h->launch->gate, h->child, err);
+}
+
 static int start_init(struct helper *h, struct err *err)
 {
 	_cleanup_msg_ struct msg *m = msg_new(0, 0);
@@ -215,7 +244,7 @@ static int report(struct helper *h, struct err *err)
 {
 	const int fds[] = {h->tree.console, h->tree.console_slave, h->notify};
 
-	return sbx_send(h->sock, SBX_RECORD_STARTED, fds, 3, err);
+	return sbx_send_started(h->sock, h->warning, fds, err);
 }
 
 static const struct {
@@ -229,11 +258,14 @@ static const struct {
 	{"taking the guest's user id", take_identity},
 	{"creating namespaces", give_birth},
 	{"mapping ids", map_ids},
+	{"opening the network", offer_network},
 	{"mounting the root file system", mount_root},
+	{"writing files", write_files},
 	{"building /dev and /run", mount_host_stage},
 	{"binding the notify socket", bind_notify},
 	{"mounting /proc and /sys", mount_guest_stage},
 	{"changing the root", change_root},
+	{"setting up the network", await_network},
 	{"starting init", start_init},
 	{"reporting", report},
 };

@@ -8,6 +8,7 @@ bats_require_minimum_version 1.5.0
 
 A=00000000000000aa
 B=00000000000000bb
+C=00000000000000cc
 
 setup_file() {
 	cd "$BATS_TEST_DIRNAME/../.." || return 1
@@ -171,7 +172,7 @@ fds() {
 	launch b $B 1 2000000 /init b
 	[ "$(probe list | wc -l)" = 2 ]
 	mkdir -p "$CGROUP/c"
-	with --cgroup "$CGROUP/c" --base 2100000 -- run -1 probe launch 00000000000000cc 1 "$DIR/root" /nonexistent
+	with --cgroup "$CGROUP/c" --base 2100000 -- run -1 probe launch $C 1 "$DIR/root" /nonexistent
 	[[ $output == *"/nonexistent"* ]]
 	[ "$(probe list | wc -l)" = 2 ]
 	grep -q "populated 0" "$CGROUP/c/cgroup.events"
@@ -298,7 +299,7 @@ fds() {
 	run -255 session -- self --version </dev/null
 	[[ $output == *"error 13 "* ]]
 	mkdir -p "$CGROUP/c"
-	with --cgroup "$CGROUP/c" --base 2100000 -- run -1 probe launch 00000000000000cc 1 "$DIR/root" /bin/self --version
+	with --cgroup "$CGROUP/c" --base 2100000 -- run -1 probe launch $C 1 "$DIR/root" /bin/self --version
 	[[ $output == *"Permission denied"* ]]
 	await rmdir "$CGROUP/c"
 }
@@ -321,6 +322,66 @@ fds() {
 	[ $code -eq 137 ]
 	wait $tracer || true
 	rm "$DIR/root/tmp/pid"
+}
+
+# gated GATE: a launch of C in the background, up to where somebody else has to say GO. Sets $job.
+gated() {
+	mkdir -p "$CGROUP/gate"
+	timeout 60 "$PROBE" --log "$DIR/log" --cgroup "$CGROUP/gate" --base 2100000 --gate "$1" "$SOCKET" \
+		launch $C 1 "$DIR/root" /bin/sh -c 'echo alive; sleep 1000' >"$DIR/gate.out" 2>&1 3>&- &
+	job=$!
+	await grep -q "gate open" "$DIR/gate.out"
+}
+
+@test "a gate: the keeper waits for nobody, and keeps nothing of it" {
+	local before job
+	before=$(fds)
+	gated hang
+	# Others start meanwhile; the one that waits is no guest yet, and there is one of it only.
+	launch b $B 1 2000000 /init b
+	[ "$(probe list | wc -l)" = 2 ]
+	with --cgroup "$CGROUP/gate" -- run -1 probe launch $C 2 "$DIR/root" /init c
+	[[ $output == *"is there already"* ]]
+	# Who launches is killed.
+	kill -KILL "$(sed -n 's/^gate pid //p' "$DIR/gate.out")"
+	wait "$job" || true
+	await grep -q "populated 0" "$CGROUP/gate/cgroup.events"
+	await rmdir "$CGROUP/gate"
+	run ! grep -q alive "$DIR/log/console.log"
+	end $B 1
+	await eval '[ "$(fds)" -eq '"$before"' ]'
+	with --cgroup "$CGROUP/gate" --gate 'ip link set lo up' --write $'etc/hosts=# mark\n' -- \
+		eval 'mkdir -p "$CGROUP/gate"; run -0 probe launch $C 1 "$DIR/root" /init c'
+	[[ $output == *"launched "* && $output != *warning* ]]
+	grep -q mark "$DIR/root/etc/hosts"
+	rm "$DIR/root/etc/hosts"
+	end $C 1
+	await rmdir "$CGROUP/gate"
+	await eval '[ "$(fds)" -eq '"$before"' ]'
+}
+
+@test "a gate: the failure of who is behind it is the answer; what could not be written is told" {
+	mkdir -p "$CGROUP/gate" "$DIR/root/etc/.hosts.vps-new"
+	with --cgroup "$CGROUP/gate" --gate 'exit 7' -- run -1 probe launch $C 1 "$DIR/root" /init c
+	[[ $output == *"setting up the network: the command ended with 7"* ]]
+	await rmdir "$CGROUP/gate"
+	mkdir "$CGROUP/gate" # one that was killed takes no other on some kernels
+	with --cgroup "$CGROUP/gate" --write $'etc/hosts=# mark\n' -- \
+		run -0 probe launch $C 1 "$DIR/root" /init c
+	rmdir "$DIR/root/etc/.hosts.vps-new"
+	[[ $output == *"warning: cannot write '/etc/hosts': "*"launched "* ]]
+	end $C 1
+	await rmdir "$CGROUP/gate"
+}
+
+@test "a gate: nobody answers: the keeper's own limit ends the launch" {
+	local job status=0
+	gated hang
+	wait "$job" || status=$?
+	[ $status -eq 1 ]
+	grep -q "the launch of '$C' took longer than 30 s" "$DIR/gate.out"
+	await grep -q "populated 0" "$CGROUP/gate/cgroup.events"
+	await rmdir "$CGROUP/gate"
 }
 
 @test "console: input, output, read-only" {

@@ -347,6 +347,197 @@ kill_stopped() {
 	[ "$(grep -c "$root" <<<"$output")" -eq 1 ]
 }
 
+# gate WORD COMMAND...: a guest with a gate and a cgroup of its own, in the background, until it waits for GO. Sets $job,
+# $behind, $init; its words are in $DIR/gate.out.
+gate() {
+	mkdir -p "$CGROUP/gate"
+	"$DIR/probe" --cgroup "$CGROUP/gate" --base 2000000 --env PATH=/bin --gate "$1" "${OPTIONS[@]}" \
+		run "$DIR/root" "${@:2}" </dev/null >"$DIR/gate.out" 2>&1 3>&- &
+	job=$!
+	await "$DIR/gate.out" '^gate open'
+	sleep 0.3 # all the rest is built
+	behind=$(sed -n 's/^gate pid //p' "$DIR/gate.out")
+	init=$(cat "$CGROUP/gate/cgroup.procs")
+}
+
+# Nothing is left of it.
+gate_is_clean() {
+	[ "$(wc -l <"$CGROUP/gate/cgroup.procs")" -eq 0 ]
+	[ ! -e "/proc/$init" ]
+	rmdir "$CGROUP/gate"
+}
+
+@test "a gate: the network is complete before init runs its first instruction" {
+	OPTIONS=(--gate 'ip link set lo up && ip link add eth0 type veth peer name peer0 && ip link set peer0 up &&
+		ip addr add 10.9.8.7/32 dev eth0 && ip link set eth0 up &&
+		ip route add default via 169.254.1.1 dev eth0 onlink')
+	run -0 oneshot /bin/sh -c 'ip addr; ip route; guest_check fds 1; sleep 1
+		cd /proc/sys/net/ipv6/conf 2>/dev/null || exit 0
+		for link in eth0 default all; do cat $link/accept_ra $link/autoconf $link/dad_transmits; done'
+	[[ $output == *" lo: <LOOPBACK,UP,LOWER_UP>"* ]]
+	[[ $output == *" eth0@peer0: <BROADCAST,MULTICAST,UP,LOWER_UP"* ]]
+	[[ $output == *"inet 10.9.8.7/32"* ]]
+	[[ $output == *"default via 169.254.1.1 dev eth0"* ]]
+	[[ $output == *"0=/dev/console 1=/dev/console 2=/dev/console "$'\r\n'* ]]
+	# Nobody holds the other end any more while the guest runs.
+	[[ $output == *"gate closed"*"ended exit 0"* ]]
+	if [ -e /proc/sys/net/ipv6 ]; then
+		[ "$(grep -c $'^0\r$' <<<"$output")" -eq 9 ]
+		OPTIONS=()
+		run -0 oneshot /bin/cat /proc/sys/net/ipv6/conf/default/accept_ra
+		[[ $output == *$'1\r\n'* ]]
+	fi
+}
+
+@test "a gate: what is said instead of GO fails the launch with that text, and leaves nothing" {
+	OPTIONS=(--gate 'exit 3')
+	run -125 oneshot /bin/sh -c 'echo alive'
+	[[ $output == *"setting up the network: the command ended with 3 (errno 100)"* ]]
+	[[ $output != *alive* ]]
+	OPTIONS=(--gate close)
+	run -125 oneshot /bin/sh -c 'echo alive'
+	[[ $output == *"setting up the network: nobody is there any more to set it up"* ]]
+	OPTIONS=(--gate garbage)
+	run -125 oneshot /bin/sh -c 'echo alive'
+	[[ $output == *"setting up the network: received a record that is too short"* ]]
+	[ "$(wc -l <"$CGROUP/guest/cgroup.procs")" -eq 1 ]
+	# The rest of the launch does not wait for the answer: its errors come first.
+	OPTIONS=(--gate hang --upper "$DIR/root")
+	run -127 oneshot /bin/sh
+	[[ $output == *"mounting the root file system: "* ]]
+	[ "$(wc -l <"$CGROUP/guest/cgroup.procs")" -eq 1 ]
+}
+
+@test "a gate: who is behind it is killed, or init is, or nobody answers: the launch ends, init never runs" {
+	local job behind init status
+	OPTIONS=()
+	gate hang /bin/sh -c 'echo alive'
+	[ "$(cat "/proc/$init/comm")" != sh ]
+	kill -KILL "$behind"
+	status=0
+	wait "$job" || status=$?
+	[ $status -eq 125 ]
+	grep -q "setting up the network: nobody is there any more" "$DIR/gate.out"
+	gate_is_clean
+	gate hang /bin/sh -c 'echo alive'
+	kill -KILL "$init"
+	status=0
+	wait "$job" || status=$?
+	[ $status -eq 125 ]
+	grep -q "the new process ended before it ran the program" "$DIR/gate.out"
+	gate_is_clean
+	OPTIONS=(--timeout 700)
+	gate hang /bin/sh -c 'echo alive'
+	status=0
+	wait "$job" || status=$?
+	[ $status -eq 125 ]
+	grep -q "no report in time" "$DIR/gate.out"
+	gate_is_clean
+	run ! grep alive "$DIR/gate.out"
+}
+
+# files [OPTION...] -- COMMAND: a guest whose overlay is $DIR/image and $DIR/fup, with two files.
+files() {
+	local options=()
+	while [ "$1" != -- ]; do
+		options+=("$1")
+		shift
+	done
+	timeout 30 "$DIR/probe" --cgroup "$CGROUP/guest" --base 2000000 --env PATH=/bin --upper "$DIR/fup" \
+		--write 'etc/hosts=# mark\n10.9.8.7 h\n' --write 'etc/resolv.conf=# mark\nnameserver 9.9.9.9\n' \
+		"${options[@]}" run "$DIR/image" /bin/sh -c "$2" </dev/null 3>&-
+}
+
+new_files() {
+	rm -rf "$DIR/fup" "$DIR/image" "$DIR/canary"
+	mkdir -p "$DIR"/fup/{upper/etc,work} "$DIR/canary"
+	cp -a "$DIR/root" "$DIR/image"
+	echo untouched | tee "$DIR/canary/hosts" >"$DIR/canary/resolv.conf"
+}
+
+@test "files: in the guest before its init, its root's; the image's are replaced, the guest's own stay" {
+	new_files
+	echo "of the image" | tee "$DIR/image/etc/hosts" >"$DIR/image/etc/resolv.conf"
+	run -0 files --write 'etc/network/interfaces.d/vps=# mark\n' -- 'stat -c %u:%g:%a /etc/hosts; cat /etc/hosts
+		cat /etc/resolv.conf; ls -a /etc /etc/network; echo of the guest >/etc/resolv.conf'
+	[[ $output == *$'0:0:644\r\n# mark\r\n10.9.8.7 h\r\n# mark\r\nnameserver 9.9.9.9\r\n'* ]]
+	[[ $output == *"No such file"* && $output != *vps-new* && $output != *warning* ]]
+	[ "$(stat -c %u:%g:%a "$DIR/fup/upper/etc/hosts")" = 0:0:644 ]
+	[ "$(cat "$DIR/image/etc/hosts")" = "of the image" ]
+	local before
+	before=$(stat -c %i:%Z "$DIR/fup/upper/etc/hosts")
+	echo half >"$DIR/fup/upper/etc/.hosts.vps-new"
+	run -0 files -- 'cat /etc/hosts /etc/resolv.conf'
+	[[ $output == *"10.9.8.7 h"*"of the guest"* ]]
+	# What is right already is not written again.
+	[ "$(stat -c %i:%Z "$DIR/fup/upper/etc/hosts")" = "$before" ]
+	# A start that was cut off half-way is finished by the next.
+	printf '# mark\nold\n' >"$DIR/fup/upper/etc/hosts"
+	run -0 files --remove 'etc/gone=# mark\n' -- 'cat /etc/hosts; ls -a /etc'
+	[[ $output == *"10.9.8.7 h"* && $output != *old* && $output != *vps-new* ]]
+	printf '# mark\n' >"$DIR/fup/upper/etc/gone"
+	run -0 files --remove 'etc/gone=# mark\n' -- 'ls -a /etc'
+	[[ $output != *gone* && $output != *warning* ]]
+}
+
+@test "files: hostile roots: nothing outside is touched, nothing hangs, the guest starts" {
+	local trap
+	for trap in link links relative fifo directory device dir_link dir_file hard; do
+		new_files
+		local etc=$DIR/fup/upper/etc
+		case $trap in
+		link) ln -s "$DIR/canary/hosts" "$etc/hosts" ;;
+		links) ln -s "$DIR/canary/hosts" "$etc/.hosts.vps-new" && printf '# mark\n' >"$etc/hosts" ;;
+		relative) ln -s "../../../../../../../../..$DIR/canary/hosts" "$etc/hosts" ;;
+		fifo) mkfifo "$etc/hosts" "$etc/resolv.conf" ;;
+		directory) mkdir "$etc/hosts" "$etc/resolv.conf" ;;
+		device) mknod "$etc/hosts" c 1 5 && mknod "$etc/resolv.conf" b 7 0 ;;
+		dir_link) rm -rf "$etc" "$DIR/image/etc" && ln -s "$DIR/canary" "$etc" ;;
+		dir_file) rm -rf "$etc" "$DIR/image/etc" && echo x >"$etc" ;;
+		hard) printf '# mark\n' >"$etc/other" && ln "$etc/other" "$etc/hosts" ;;
+		esac
+		run -0 files -- 'echo alive'
+		[[ $output == *alive* ]]
+		run -0 cat "$DIR/canary/hosts" "$DIR/canary/resolv.conf"
+		[ "$output" = $'untouched\nuntouched' ]
+		[ "$(find "$DIR/canary" -type f | wc -l)" -eq 2 ]
+		[ "$trap" != hard ] || [ "$(cat "$etc/other")" = "# mark" ]
+		[ "$trap" != links ] || grep -q 10.9.8.7 "$etc/hosts"
+	done
+}
+
+@test "files: a full disk, a limit on file sizes, an immutable file are told, and stop nothing" {
+	new_files
+	run -0 files --fsize 4 -- 'echo alive'
+	[[ $output == *"warning: cannot write '/etc/hosts': "*"File too large"*alive* ]]
+	[ "$(find "$DIR/fup/upper/etc" -type f | wc -l)" -eq 0 ]
+	printf '# mark\nold\n' >"$DIR/fup/upper/etc/hosts"
+	if chattr +i "$DIR/fup/upper/etc/hosts" 2>/dev/null; then
+		run files -- 'echo alive'
+		chattr -i "$DIR/fup/upper/etc/hosts"
+		[ "$status" -eq 0 ]
+		[[ $output == *"warning: cannot write '/etc/hosts': "*"not permitted"*alive* ]]
+		[ "$(cat "$DIR/fup/upper/etc/hosts")" = $'# mark\nold' ]
+		# The other one is there all the same.
+		grep -q nameserver "$DIR/fup/upper/etc/resolv.conf"
+	fi
+	rm -rf "$DIR/fup"
+	mkdir "$DIR/fup"
+	mount -t tmpfs -o size=64k none "$DIR/fup"
+	mkdir -p "$DIR"/fup/{upper/etc,work}
+	printf '# mark\nold\n' >"$DIR/fup/upper/etc/hosts"
+	head -c 1M /dev/zero >"$DIR/fup/upper/full" || true
+	run files -- 'cat /etc/hosts; echo alive'
+	find "$DIR/fup/upper/etc" -type f -printf '%f ' >"$DIR/full"
+	umount "$DIR/fup"
+	# Linux 6.1 has no idmapped tmpfs.
+	[[ $output == *"does not support idmapped mounts"* ]] || {
+		[ "$status" -eq 0 ]
+		[[ $output == *"warning: cannot write '/etc/hosts': "*"No space left"*old*alive* ]]
+		[ "$(cat "$DIR/full")" = "hosts " ]
+	}
+}
+
 @test "nothing is left on the host" {
 	stop
 	[ ! -e "/proc/$(pid)" ]

@@ -23,6 +23,7 @@
 #include "base/str.h"
 #include "runtime/keeper/client.h"
 #include "runtime/keeper/frame.h"
+#include "tests/sandbox/gate_side.h"
 
 static void usage(void) __attribute__((noreturn));
 static void usage(void)
@@ -39,14 +40,17 @@ static void usage(void)
 	      "  --cgroup DIR --base ID --log DIR --log-max BYTES --uid N\n"
 	      "  --tty --framed --readonly --signal N (after --after MS) --hangup (after --after "
 	      "MS)\n"
-	      "  --early FILE    frames that come with the request\n",
+	      "  --early FILE    frames that come with the request\n" GATE_USAGE
+	      "  --write PATH=TEXT  a file in the guest's root\n",
 	      stderr);
 	exit(125);
 }
 
 struct probe {
 	struct keeper_client *client;
-	const char *cgroup, *log, *early;
+	const char *cgroup, *log, *early, *gate;
+	char *write;
+	int gate_fd;
 	uint64_t base, log_max, uid, signo, after;
 	bool is_tty, is_framed, is_readonly, hangs_up;
 	/* of the last request */
@@ -107,7 +111,9 @@ static void done(void *userdata, struct keeper_reply *reply, const struct err *e
 		p->result = -e->code;
 	if (e)
 		fprintf(stderr, "keeper_probe: %s (errno %d)\n", err_text(e), e->code);
-	else if (reply->pidfd >= 0)
+	else if (reply->pidfd >= 0 && reply->warning && reply->warning[0])
+		fprintf(stderr, "warning: %s\n", reply->warning);
+	if (!e && reply->pidfd >= 0)
 		printf("launched %u %llu\n", reply->pid, (unsigned long long)reply->start);
 	if (reply && reply->fd >= 0) {
 		char buf[256];
@@ -218,6 +224,15 @@ static void launch_one(struct probe *p, const char *id, uint64_t boot, const cha
 		die_sys(argv[0]);
 	l.log_dir = open_path(p->log, O_RDONLY | O_DIRECTORY);
 	l.launch = &s;
+	s.gate = take_fd(&p->gate_fd);
+	if (p->write) {
+		char *value = strchr(p->write, '=');
+
+		if (!value)
+			usage();
+		*value = '\0';
+		s.files[s.n_files++] = (struct sbx_file){p->write, value + 1, 0644, SBX_FILE_WRITE};
+	}
 	require(keeper_client_launch(p->client, &l, call(p), &e), &e);
 	(void)close(l.log_dir);
 	sbx_launch_close(&s);
@@ -551,7 +566,7 @@ int main(int argc, char **argv)
 		{"log-max", 1, NULL, 'm'}, {"uid", 1, NULL, 'u'},      {"tty", 0, NULL, 't'},
 		{"framed", 0, NULL, 'f'},  {"readonly", 0, NULL, 'r'}, {"signal", 1, NULL, 's'},
 		{"after", 1, NULL, 'a'},   {"hangup", 0, NULL, 'h'},   {"early", 1, NULL, 'e'},
-		{NULL, 0, NULL, 0},
+		{"gate", 1, NULL, 'g'},	   {"write", 1, NULL, 'w'},    {NULL, 0, NULL, 0},
 	};
 	const struct keeper_events events = {.exited = exited, .ready = ready};
 	struct probe p = {.base = 1900000, .log_max = 65536, .after = 300, .log = "/tmp"};
@@ -598,6 +613,12 @@ int main(int argc, char **argv)
 		case 'e':
 			p.early = optarg;
 			break;
+		case 'g':
+			p.gate = optarg;
+			break;
+		case 'w':
+			p.write = optarg;
+			break;
 		default:
 			usage();
 		}
@@ -606,6 +627,9 @@ int main(int argc, char **argv)
 	argc -= optind;
 	if (argc < 2)
 		usage();
+	p.gate_fd = -1;
+	if (p.gate) /* before there is a connection that it would hold as well */
+		gate_fork(p.gate, 1, &p.gate_fd);
 	if (keeper_client_connect(argv[0], &events, &p, &p.client, &e) < 0)
 		die("connect", &e);
 	c = run(&p, argv[1], argc - 2, argv + 2);

@@ -22,15 +22,18 @@
 #include "base/cleanup.h"
 #include "base/num.h"
 #include "runtime/sandbox/sandbox.h"
+#include "tests/sandbox/gate_side.h"
 
 struct options {
-	const char *cgroup, *upper, *seccomp, *hostname, *cwd;
+	const char *cgroup, *upper, *seccomp, *hostname, *cwd, *gate;
 	const char *lower[SBX_LAYERS_MAX];
 	unsigned n_lower;
-	uint64_t base, features, uid, timeout_ms;
+	uint64_t base, features, uid, timeout_ms, fsize;
 	bool tty;
 	char *envp[SBX_ARGS_MAX + 1];
 	unsigned n_env;
+	struct sbx_file files[SBX_FILES_MAX];
+	unsigned n_files;
 };
 
 static void usage(void)
@@ -44,7 +47,10 @@ static void usage(void)
 	      "  --lower DIR     one more image layer below ROOT\n"
 	      "  --features N    enum sbx_features\n"
 	      "  --seccomp FILE  struct sock_filter[]\n"
-	      "  --hostname NAME --env NAME=VALUE --cwd DIR --uid N --tty --timeout MS\n",
+	      "  --write PATH=TEXT, --remove PATH=TEXT  a file in the guest's root; \"\\n\" is a "
+	      "new line\n" GATE_USAGE
+	      "  --hostname NAME --env NAME=VALUE --cwd DIR --uid N --tty --timeout MS "
+	      "--fsize BYTES\n",
 	      stderr);
 	exit(125);
 }
@@ -91,6 +97,10 @@ static void describe(const struct options *o, const char *root, char **argv, str
 	l->cgroup = open_path(o->cgroup, O_RDONLY | O_DIRECTORY);
 	if (o->seccomp)
 		l->seccomp = open_path(o->seccomp, O_RDONLY);
+	if (o->fsize)
+		l->rlimits[RLIMIT_FSIZE] = (struct rlimit){o->fsize, o->fsize};
+	memcpy(l->files, o->files, sizeof(l->files));
+	l->n_files = o->n_files;
 	if (!o->upper) {
 		l->rootfs_plain = clone_tree(root);
 		return;
@@ -152,6 +162,8 @@ static int run(const struct options *o, char **argv)
 	int status;
 
 	describe(o, argv[0], argv + 1, &l);
+	if (o->gate)
+		gate_fork(o->gate, 1, &l.gate);
 	if (sbx_enter_small_root(&err) < 0 || sbx_spawn_begin(&l, &p, &err) < 0)
 		die(&err);
 	sbx_launch_close(&l);
@@ -159,6 +171,8 @@ static int run(const struct options *o, char **argv)
 	settle(&p, r < 0);
 	if (r < 0)
 		die(&err);
+	if (s.warning[0])
+		dprintf(2, "warning: %s\n", s.warning);
 	dprintf(2, "started %d\n", s.pid);
 	for (;;) {
 		struct pollfd fds[] = {
@@ -276,6 +290,7 @@ static int bench(const struct options *o, char **argv)
 {
 	static struct sbx_launch l[1000];
 	static uint64_t us[1000];
+	static int gates[1000];
 	struct err err = ERR_INIT;
 	uint64_t n;
 
@@ -283,6 +298,10 @@ static int bench(const struct options *o, char **argv)
 		usage();
 	for (unsigned i = 0; i < n; i++)
 		describe(o, argv[1], argv + 2, &l[i]);
+	if (o->gate)
+		gate_fork(o->gate, (unsigned)n, gates);
+	for (unsigned i = 0; o->gate && i < n; i++)
+		l[i].gate = gates[i];
 	if (sbx_enter_small_root(&err) < 0)
 		die(&err);
 	for (unsigned i = 0; i < n; i++) {
@@ -309,6 +328,21 @@ static int bench(const struct options *o, char **argv)
 	return 0;
 }
 
+/* "PATH=TEXT" */
+static void add_file(struct options *o, char *text, enum sbx_file_rule rule)
+{
+	char *value = strchr(text, '='), *p;
+
+	if (!value || o->n_files >= SBX_FILES_MAX)
+		usage();
+	*value++ = '\0';
+	while ((p = strstr(value, "\\n"))) {
+		*p = '\n';
+		memmove(p + 1, p + 2, strlen(p + 2) + 1);
+	}
+	o->files[o->n_files++] = (struct sbx_file){text, value, 0644, rule};
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
@@ -316,7 +350,8 @@ int main(int argc, char **argv)
 		{"lower", 1, NULL, 'l'},    {"features", 1, NULL, 'f'}, {"seccomp", 1, NULL, 's'},
 		{"hostname", 1, NULL, 'h'}, {"env", 1, NULL, 'e'},	{"cwd", 1, NULL, 'd'},
 		{"uid", 1, NULL, 'i'},	    {"tty", 0, NULL, 't'},	{"timeout", 1, NULL, 'w'},
-		{NULL, 0, NULL, 0},
+		{"gate", 1, NULL, 'g'},	    {"write", 1, NULL, 'W'},	{"remove", 1, NULL, 'R'},
+		{"fsize", 1, NULL, 'F'},    {NULL, 0, NULL, 0},
 	};
 	struct options o = {.base = 1000000, .timeout_ms = 10000};
 	int c;
@@ -324,7 +359,7 @@ int main(int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "+", longs, NULL)) != -1) {
 		uint64_t number = 0;
 
-		if (strchr("bfiw", c) && num_parse_u64(optarg, 0, UINT32_MAX, &number) < 0)
+		if (strchr("bfiwF", c) && num_parse_u64(optarg, 0, UINT32_MAX, &number) < 0)
 			usage();
 		switch (c) {
 		case 'c':
@@ -366,6 +401,18 @@ int main(int argc, char **argv)
 			break;
 		case 'w':
 			o.timeout_ms = number;
+			break;
+		case 'F':
+			o.fsize = number;
+			break;
+		case 'g':
+			o.gate = optarg;
+			break;
+		case 'W':
+			add_file(&o, optarg, SBX_FILE_WRITE);
+			break;
+		case 'R':
+			add_file(&o, optarg, SBX_FILE_REMOVE);
 			break;
 		default:
 			usage();

@@ -132,6 +132,7 @@ static inline void send_launched(const struct rig_guest *g, uint32_t seq)
 	wire_put_u64(m, g->boot);
 	wire_put_u32(m, (uint32_t)g->pid);
 	wire_put_u64(m, g->start);
+	wire_put_str(m, "");
 	assert_int_equal(msg_add_fd(m, g->pidfd), 0);
 	assert_int_equal(msg_add_fd(m, console), 0);
 	send_out();

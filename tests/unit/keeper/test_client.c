@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,7 @@ struct fixture {
 	int done, failed, items, connected, exited, ready;
 	int code;
 	struct keeper_reply reply;
+	char warning[32];
 	struct keeper_guest guest;
 	int kept; /* an fd taken from a reply */
 	enum keeper_exit how;
@@ -44,6 +46,8 @@ static void done(void *userdata, struct keeper_reply *reply, const struct err *e
 	} else {
 		f->done++;
 		f->reply = *reply;
+		(void)snprintf(f->warning, sizeof(f->warning), "%s",
+			       reply->warning ? reply->warning : "none");
 		if (reply->fd >= 0)
 			f->kept = take_fd(&reply->fd);
 	}
@@ -311,11 +315,13 @@ static void test_launched(void **state)
 	wire_put_u64(f->m, 1);
 	wire_put_u32(f->m, 5);
 	wire_put_u64(f->m, 1234);
+	wire_put_str(f->m, "no room");
 	assert_int_equal(msg_add_fd(f->m, f->peer), 0);
 	reply(f);
 	assert_int_equal(process(f), 0);
 	assert_int_equal(f->done, 1);
 	assert_true(f->reply.pid == 5 && f->reply.start == 1234 && f->reply.console == -1);
+	assert_string_equal(f->warning, "no room");
 }
 
 static void test_lost_completes_once(void **state)
@@ -396,26 +402,44 @@ static void test_nonsense(void **state)
 	}
 }
 
+/* A keeper that refuses our protocol, and one that would not and says its own: nobody is told of a
+ * connection, and what was asked meanwhile fails. */
 static void test_other_protocol(void **state)
 {
-	struct keeper_client *c;
-	struct msg *m = msg_new(0, 0);
-	struct err e = ERR_INIT;
-	int pair[2];
+	static const struct keeper_events events = {connected, exited, ready};
 
 	(void)state;
-	assert_int_equal(msg_socketpair(pair, NULL), 0);
-	assert_int_equal(keeper_client_attach(pair[1], NULL, NULL, &c, NULL), 0);
-	assert_int_equal(msg_recv(pair[0], m, NULL), 1);
-	msg_reset(m, KEEPER_FAILED, m->seq);
-	wire_put_u32(m, EPROTONOSUPPORT);
-	wire_put_str(m, "speaks protocol 2");
-	assert_int_equal(msg_send(pair[0], m, NULL), 0);
-	assert_int_equal(keeper_client_process(c, &e), -EPROTO);
-	assert_non_null(strstr(e.msg, "speaks protocol 2"));
-	keeper_client_free(c);
-	(void)close(pair[0]);
-	msg_free(m);
+	for (int refuses = 0; refuses < 2; refuses++) {
+		struct fixture f = {.peer = -1};
+		struct msg *m = msg_new(0, 0);
+		struct err e = ERR_INIT;
+		char said[64];
+		int pair[2];
+
+		(void)snprintf(said, sizeof(said), "speaks protocol %u, not %u",
+			       KEEPER_PROTOCOL - 1, KEEPER_PROTOCOL);
+		assert_int_equal(msg_socketpair(pair, NULL), 0);
+		assert_int_equal(keeper_client_attach(pair[1], &events, &f, &f.client, NULL), 0);
+		assert_int_equal(keeper_client_forget(f.client, ID, 3, call(&f), NULL), 0);
+		assert_int_equal(msg_recv(pair[0], m, NULL), 1);
+		msg_reset(m, refuses ? KEEPER_FAILED : KEEPER_HELLO_ACK, m->seq);
+		wire_put_u32(m, refuses ? EPROTONOSUPPORT : KEEPER_PROTOCOL - 1);
+		if (refuses) {
+			wire_put_str(m, "speaks protocol 7");
+		} else {
+			wire_put_u32(m, 77);
+			wire_put_str(m, "9.9");
+		}
+		assert_int_equal(msg_send(pair[0], m, NULL), 0);
+		assert_int_equal(keeper_client_process(f.client, &e), -EPROTO);
+		assert_non_null(strstr(e.msg, refuses ? "speaks protocol 7" : said));
+		assert_int_equal(f.connected, 0);
+		assert_int_equal(f.failed, 1);
+		assert_int_equal(f.code, EPIPE);
+		keeper_client_free(f.client);
+		(void)close(pair[0]);
+		msg_free(m);
+	}
 }
 
 static void test_never_blocks(void **state)

@@ -70,6 +70,9 @@ static void defaults_are_safe(void **state)
 	assert_int_equal(l.upper, -1);
 	assert_int_equal(l.seccomp, -1);
 	assert_int_equal(l.rootfs_plain, -1);
+	assert_int_equal(l.views, -1);
+	assert_int_equal(l.gate, -1);
+	assert_int_equal(l.n_files, 0);
 	for (unsigned i = 0; i < SBX_LAYERS_MAX; i++)
 		assert_int_equal(l.layers[i], -1);
 	assert_int_equal(l.features, 0);
@@ -227,6 +230,69 @@ static void nodes_are_checked(void **state)
 	assert_int_equal(sbx_launch_check(&l, NULL), -E2BIG);
 }
 
+static int check_file(struct sbx_file f)
+{
+	struct sbx_launch l = good_launch();
+	struct err err = ERR_INIT;
+	int r;
+
+	l.n_files = 2;
+	l.files[0] = (struct sbx_file){"etc/hosts", "# mark\n", 0644, SBX_FILE_WRITE};
+	l.files[1] = f;
+	r = sbx_launch_check(&l, &err);
+	assert_int_equal(r, -err.code);
+	return r;
+}
+
+static void files_are_checked(void **state)
+{
+	static const char *const bad[] = {
+		"",   "/etc/x", "etc/", "../x", "etc/../x", "etc//x", "./x",	   ".",
+		"..", "a b",	"a\nb", "a*",	"etc/.",    NULL,     "etc/hosts",
+	};
+	static char text[SBX_FILE_TEXT + 2], path[SBX_FILE_PATH + 1];
+	const struct sbx_file good = {"etc/resolv.conf", "#\n", 0777, SBX_FILE_REMOVE};
+	struct sbx_launch l = good_launch();
+	struct sbx_file f = good;
+
+	(void)state;
+	assert_int_equal(check_file(f), 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		f.path = bad[i];
+		if (check_file(f) != -EINVAL)
+			fail_msg("'%s' is accepted", bad[i] ? bad[i] : "NULL");
+	}
+	memset(path, 'x', SBX_FILE_PATH);
+	f.path = path;
+	assert_int_equal(check_file(f), -EINVAL);
+	path[SBX_FILE_PATH - 1] = '\0';
+	assert_int_equal(check_file(f), 0);
+#define REFUSED(change, want)                                                                      \
+	do {                                                                                       \
+		f = good;                                                                          \
+		change;                                                                            \
+		assert_int_equal(check_file(f), -(want));                                          \
+	} while (0)
+	REFUSED(f.mode = 01000, EINVAL);
+	REFUSED(f.mode = 04755, EINVAL);
+	REFUSED(f.rule = SBX_FILE_RULE_MAX, EINVAL);
+	/* Without a mark nothing would be known as ours. */
+	REFUSED(f.text = NULL, EINVAL);
+	REFUSED(f.text = "", EINVAL);
+	REFUSED(f.text = "\n127.0.0.1", EINVAL);
+	REFUSED(f.text = "# mark", EINVAL);
+	memset(text, 'x', SBX_FILE_TEXT + 1);
+	text[1] = '\n';
+	REFUSED(f.text = text, E2BIG);
+#undef REFUSED
+	text[SBX_FILE_TEXT] = '\0';
+	f = good;
+	f.text = text;
+	assert_int_equal(check_file(f), 0);
+	l.n_files = SBX_FILES_MAX + 1;
+	assert_int_equal(sbx_launch_check(&l, NULL), -E2BIG);
+}
+
 static void too_many_words(void **state)
 {
 	static char *many[SBX_ARGS_MAX + 2];
@@ -282,6 +348,7 @@ int main(void)
 		cmocka_unit_test(id_ranges),
 		cmocka_unit_test(launches_are_checked),
 		cmocka_unit_test(nodes_are_checked),
+		cmocka_unit_test(files_are_checked),
 		cmocka_unit_test(too_many_words),
 		cmocka_unit_test(joins_are_checked),
 	};

@@ -58,7 +58,7 @@ static struct sbx_launch some_launch(int fd)
 	l.shm_size = 1;
 	l.run_size = UINT64_MAX;
 	l.mem_limit = 3;
-	l.cgroup = l.upper = l.views = fd;
+	l.cgroup = l.upper = l.views = l.gate = fd;
 	l.layers[0] = l.layers[1] = fd;
 	l.n_layers = 2;
 	return l;
@@ -69,6 +69,14 @@ static struct sbx_launch with_nodes(struct sbx_launch l)
 	l.nodes[0] = (struct sbx_node){"dri/renderD128", 226, 128, 0660};
 	l.nodes[1] = (struct sbx_node){"kvm", 0xfff, 0xfffff, 0};
 	l.n_nodes = 2;
+	return l;
+}
+
+static struct sbx_launch with_files(struct sbx_launch l)
+{
+	l.files[0] = (struct sbx_file){"etc/hosts", "# mark\n127.0.0.1 x\n", 0644, SBX_FILE_WRITE};
+	l.files[1] = (struct sbx_file){"etc/old", "# mark\n", 0, SBX_FILE_REMOVE};
+	l.n_files = 2;
 	return l;
 }
 
@@ -113,7 +121,7 @@ static void launch_survives(void **state)
 {
 	_cleanup_close_ int fd = null_fd();
 	unsigned before = count_fds();
-	struct sbx_launch l = with_nodes(some_launch(fd)), back;
+	struct sbx_launch l = with_files(with_nodes(some_launch(fd))), back;
 	struct msg *m = msg_new(TYPE, 0);
 	struct wire w;
 	void *mem = NULL;
@@ -148,7 +156,15 @@ static void launch_survives(void **state)
 	assert_memory_equal(back.rlimits, l.rlimits, sizeof(l.rlimits));
 	assert_true(back.cgroup >= 0 && back.upper >= 0 && back.seccomp == -1);
 	assert_true(back.n_layers == 2 && back.layers[0] >= 0 && back.layers[1] >= 0);
-	assert_true(back.rootfs_plain == -1 && back.views >= 0);
+	assert_true(back.rootfs_plain == -1 && back.views >= 0 && back.gate >= 0);
+	assert_true(back.gate != back.views);
+	assert_int_equal(back.n_files, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_string_equal(back.files[i].path, l.files[i].path);
+		assert_string_equal(back.files[i].text, l.files[i].text);
+		assert_int_equal(back.files[i].mode, l.files[i].mode);
+		assert_int_equal(back.files[i].rule, l.files[i].rule);
+	}
 	assert_int_equal(back.n_nodes, 2);
 	for (unsigned i = 0; i < 2; i++) {
 		assert_string_equal(back.nodes[i].path, l.nodes[i].path);
@@ -157,7 +173,7 @@ static void launch_survives(void **state)
 		assert_int_equal(back.nodes[i].mode, l.nodes[i].mode);
 	}
 	sbx_launch_close(&back);
-	assert_true(back.views == -1);
+	assert_true(back.views == -1 && back.gate == -1);
 	free(mem);
 	assert_int_equal(count_fds(), before);
 }
@@ -225,7 +241,7 @@ static int unpack(struct msg *m, bool launch)
 static struct msg *packed(int fd, bool launch)
 {
 	struct msg *m = msg_new(TYPE, 0);
-	struct sbx_launch l = with_nodes(some_launch(fd));
+	struct sbx_launch l = with_files(with_nodes(some_launch(fd)));
 	struct sbx_join j = some_join(fd);
 
 	assert_int_equal(launch ? sbx_launch_pack(&l, m, NULL) : sbx_join_pack(&j, m, NULL), 0);
@@ -283,8 +299,8 @@ static void mutated_records(void **state)
 	assert_int_equal(count_fds(), before);
 }
 
-/* Nothing is shown instead of the kernel's files then. */
-static void a_launch_without_views(void **state)
+/* Nothing is shown instead of the kernel's files then, and nobody is waited for. */
+static void a_launch_without_views_and_gate(void **state)
 {
 	_cleanup_close_ int fd = null_fd();
 	struct sbx_launch l = some_launch(fd), back;
@@ -293,12 +309,12 @@ static void a_launch_without_views(void **state)
 	struct wire w;
 
 	(void)state;
-	l.views = -1;
+	l.views = l.gate = -1;
 	assert_int_equal(sbx_launch_pack(&l, m, NULL), 0);
 	got = pass(m);
 	wire_init(&w, got);
 	assert_int_equal(sbx_launch_unpack(&w, got, &back, &mem, NULL), 0);
-	assert_int_equal(back.views, -1);
+	assert_true(back.views == -1 && back.gate == -1);
 	assert_true(back.upper >= 0 && back.layers[1] >= 0);
 	sbx_launch_close(&back);
 	free(mem);
@@ -312,47 +328,61 @@ static void an_fd_is_taken_once(void **state)
 	_cleanup_close_ int fd = null_fd();
 	struct sbx_launch l = some_launch(fd);
 	struct msg *m = msg_new(TYPE, 0);
-	const uint8_t one[4] = {1, 0, 0, 0}, three[4] = {3, 0, 0, 0};
+	const uint8_t one[4] = {1, 0, 0, 0}, four[4] = {4, 0, 0, 0};
 	size_t last;
 
 	(void)state;
 	assert_int_equal(sbx_launch_pack(&l, m, NULL), 0);
-	last = m->len - 8; /* the two layers come last */
-	assert_memory_equal(m->payload + last, three, 4);
+	last = m->len - 16; /* the two layers come last, before no nodes and no files */
+	assert_memory_equal(m->payload + last, four, 4);
 	memcpy(m->payload + last, one, 4); /* the upper's */
 	assert_int_equal(unpack(m, true), -EPROTO);
 	msg_free(m);
 }
 
-/* Without nodes a record has not changed; with some it ends with them. */
-static void nodes_are_a_tail(void **state)
+/* Counts and what they count, as somebody else could send them. */
+static void nodes_and_files_are_judged(void **state)
 {
 	_cleanup_close_ int fd = null_fd();
 	struct sbx_launch l = some_launch(fd);
 	struct msg *m = msg_new(TYPE, 0);
 	const uint8_t two[4] = {2, 0, 0, 0};
-	size_t len;
+	size_t nodes, files;
 
 	(void)state;
 	assert_int_equal(sbx_launch_pack(&l, m, NULL), 0);
-	len = m->len;
+	nodes = m->len - 8;
+	msg_reset(m, TYPE, 0);
+	l = with_nodes(l);
+	assert_int_equal(sbx_launch_pack(&l, m, NULL), 0);
+	files = m->len - 4;
 	msg_free(m);
 	m = packed(fd, true);
-	assert_true(m->len > len);
-	assert_memory_equal(m->payload + len, two, 4);
-	/* None, and more than there can be. */
-	m->payload[len] = 0;
+	assert_memory_equal(m->payload + nodes, two, 4);
+	assert_memory_equal(m->payload + files, two, 4);
+	m->payload[nodes] = SBX_NODES_MAX + 1;
 	assert_int_equal(unpack(m, true), -EPROTO);
-	m->payload[len] = SBX_NODES_MAX + 1;
+	m->payload[nodes] = 2;
+	m->payload[files] = SBX_FILES_MAX + 1;
 	assert_int_equal(unpack(m, true), -EPROTO);
-	m->payload[len] = 2;
+	m->payload[files] = 2;
 	assert_int_equal(unpack(m, true), 0);
 	/* "dri/renderD128" behind its length: out of /dev, and over what is there. */
-	assert_memory_equal(m->payload + len + 8, "dri/render", 10);
-	memcpy(m->payload + len + 8, "../render", 9);
+	assert_memory_equal(m->payload + nodes + 8, "dri/render", 10);
+	memcpy(m->payload + nodes + 8, "../render", 9);
 	assert_int_equal(unpack(m, true), -EINVAL);
-	memcpy(m->payload + len + 8, "pts/render", 10);
+	memcpy(m->payload + nodes + 8, "pts/render", 10);
 	assert_int_equal(unpack(m, true), -EINVAL);
+	memcpy(m->payload + nodes + 8, "dri/render", 10);
+	/* "etc/hosts": out of the root; then its rule, behind path and mode. */
+	assert_memory_equal(m->payload + files + 8, "etc/hosts", 10);
+	memcpy(m->payload + files + 8, "../", 3);
+	assert_int_equal(unpack(m, true), -EINVAL);
+	memcpy(m->payload + files + 8, "etc", 3);
+	m->payload[files + 22] = SBX_FILE_RULE_MAX;
+	assert_int_equal(unpack(m, true), -EINVAL);
+	m->payload[files + 22] = SBX_FILE_REMOVE;
+	assert_int_equal(unpack(m, true), 0);
 	msg_free(m);
 }
 
@@ -363,6 +393,7 @@ static void too_much_is_refused(void **state)
 	struct msg *m = msg_new(TYPE, 0);
 	static char big[MSG_PAYLOAD_MAX + 1];
 	char *words[] = {big, NULL};
+	static const char *const names[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
 
 	(void)state;
 	memset(big, 'x', sizeof(big) - 1);
@@ -375,6 +406,14 @@ static void too_much_is_refused(void **state)
 	assert_int_equal(sbx_launch_pack(&l, m, NULL), -EINVAL);
 	msg_reset(m, TYPE, 0);
 	l = some_launch(fd);
+	/* Each may be that long, but not all of them. */
+	big[SBX_FILE_TEXT - 1] = '\0';
+	big[4] = '\n';
+	for (l.n_files = 0; l.n_files < 10; l.n_files++)
+		l.files[l.n_files] = (struct sbx_file){names[l.n_files], big, 0, SBX_FILE_WRITE};
+	assert_int_equal(sbx_launch_pack(&l, m, NULL), -E2BIG);
+	msg_reset(m, TYPE, 0);
+	l = some_launch(fd);
 	for (unsigned i = 0; i < MSG_FDS_MAX; i++)
 		assert_int_equal(msg_add_fd(m, fd), 0);
 	assert_int_equal(sbx_launch_pack(&l, m, NULL), -E2BIG);
@@ -384,10 +423,14 @@ static void too_much_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(launch_survives),	  cmocka_unit_test(join_survives),
-		cmocka_unit_test(truncated_records),	  cmocka_unit_test(mutated_records),
-		cmocka_unit_test(a_launch_without_views), cmocka_unit_test(an_fd_is_taken_once),
-		cmocka_unit_test(nodes_are_a_tail),	  cmocka_unit_test(too_much_is_refused),
+		cmocka_unit_test(launch_survives),
+		cmocka_unit_test(join_survives),
+		cmocka_unit_test(truncated_records),
+		cmocka_unit_test(mutated_records),
+		cmocka_unit_test(a_launch_without_views_and_gate),
+		cmocka_unit_test(an_fd_is_taken_once),
+		cmocka_unit_test(nodes_and_files_are_judged),
+		cmocka_unit_test(too_much_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
