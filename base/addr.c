@@ -42,6 +42,29 @@ int addr_parse(const char *text, struct addr *ret)
 	return 0;
 }
 
+int addr_parse_range(const char *text, struct addr *ret_first, struct addr *ret_last)
+{
+	const char *dash = strchr(text, '-');
+	size_t len = dash ? (size_t)(dash - text) : strlen(text);
+	char first[ADDR_TEXT];
+	struct addr a, b;
+
+	if (len >= sizeof(first))
+		return -EINVAL;
+	memcpy(first, text, len);
+	first[len] = '\0';
+	if (addr_parse(first, &a) < 0 || !addr_is_network(&a))
+		return -EINVAL;
+	b = addr_last(&a);
+	if (dash && (!addr_is_single(&a) || addr_parse(dash + 1, &b) < 0 || !addr_is_single(&b)))
+		return -EINVAL;
+	if (a.family != b.family || addr_compare(&a, &b) > 0)
+		return -EINVAL;
+	*ret_first = addr_first(&a);
+	*ret_last = b;
+	return 0;
+}
+
 void addr_format(char dst[ADDR_TEXT], const struct addr *a)
 {
 	char host[INET6_ADDRSTRLEN];

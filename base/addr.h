@@ -22,6 +22,9 @@ struct addr {
 /* Reads "10.0.0.7", "fd77::1", "10.0.0.0/16"; the family is told by the text, without a prefix it
  * is one address. IPv4 has four decimal numbers without leading zeros. -EINVAL else. */
 int addr_parse(const char *text, struct addr *ret);
+/* Reads "10.0.0.7", "10.0.0.7-10.0.0.9", "10.0.0.0/28" as its first and last single address, which
+ * are of one family and in order. -EINVAL else. */
+int addr_parse_range(const char *text, struct addr *ret_first, struct addr *ret_last);
 /* Writes it, with its prefix unless it is a single address. */
 void addr_format(char dst[ADDR_TEXT], const struct addr *a);
 

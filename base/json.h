@@ -102,11 +102,13 @@ enum json_kind {
 
 enum json_row_flags {
 	JSON_ROW_REQUIRED = 1u << 0, /* must be there (not in a partial document) */
-	JSON_ROW_NULL = 1u << 1,  /* null is accepted: the same value as absent without default */
-	JSON_ROW_LIMIT = 1u << 2, /* absent or null: JSON_UNLIMITED (numbers only; implies NULL) */
-	JSON_ROW_FIXED = 1u << 3, /* identifies the object: refused in a partial document */
-	JSON_ROW_TEXT = 1u << 4,  /* string of several lines: newline and tab are accepted */
-	JSON_ROW_WHOLE = 1u << 5, /* object that a partial document replaces, not merges */
+	JSON_ROW_NULL = 1u << 1,   /* null is accepted: the same value as absent without default */
+	JSON_ROW_LIMIT = 1u << 2,  /* absent or null: JSON_UNLIMITED (numbers only; implies NULL) */
+	JSON_ROW_FIXED = 1u << 3,  /* identifies the object: refused in a partial document */
+	JSON_ROW_TEXT = 1u << 4,   /* string of several lines: newline and tab are accepted */
+	JSON_ROW_WHOLE = 1u << 5,  /* object that a partial document replaces, not merges */
+	JSON_ROW_SINGLE = 1u << 6, /* STRINGS: one string stands for a list of it, and is written
+				      so */
 };
 
 #define JSON_UNLIMITED UINT64_MAX

@@ -28,11 +28,13 @@ static bool is_unlimited(const struct json_row *row, const void *field)
 	return v == JSON_UNLIMITED;
 }
 
-static json_t *write_strings(const void *field)
+static json_t *write_strings(const struct json_row *row, const void *field)
 {
 	_cleanup_json_ json_t *list = json_array();
 	struct json_list l = json_list_get(field);
 
+	if ((row->flags & JSON_ROW_SINGLE) && l.n == 1)
+		return json_string(*(char **)l.items);
 	for (size_t i = 0; list && i < l.n; i++)
 		if (json_array_append_new(list, json_string(((char **)l.items)[i])) < 0)
 			return NULL;
@@ -70,7 +72,7 @@ static json_t *write_field(const struct json_row *row, const void *field, unsign
 	if (json_row_is_number(row))
 		return json_number_write(row, field);
 	if (row->kind == JSON_KIND_STRINGS)
-		return write_strings(field);
+		return write_strings(row, field);
 	if (row->kind == JSON_KIND_OBJECTS)
 		return write_objects(row, field, flags);
 	if (row->kind == JSON_KIND_LABELS)

@@ -127,6 +127,22 @@ static int read_strings(const struct json_row *row, const json_t *value, void *f
 	return 0;
 }
 
+static int read_single(const struct json_row *row, const json_t *value, void *field,
+		       const struct json_where *w)
+{
+	struct json_list l = {NULL, 1};
+	int r = json_string_check(row, value, row->key, w);
+
+	if (r < 0)
+		return r;
+	l.items = calloc(1, sizeof(char *));
+	if (!l.items)
+		return -ENOMEM;
+	json_list_put(field, l);
+	*(char **)l.items = strdup(json_string_value(value));
+	return *(char **)l.items ? 0 : -ENOMEM;
+}
+
 static int read_objects(const struct json_row *row, const json_t *value, void *field,
 			const struct json_where *w)
 {
@@ -250,6 +266,8 @@ static int read_field(const struct json_row *row, const json_t *value, unsigned 
 
 	if (json_row_is_number(row))
 		return json_number_read(row, value, field, w);
+	if ((row->flags & JSON_ROW_SINGLE) && json_is_string(value))
+		return read_single(row, value, field, w);
 	if (row->kind == JSON_KIND_STRINGS || row->kind == JSON_KIND_OBJECTS) {
 		r = check_list_length(row, value, w);
 		if (r < 0)

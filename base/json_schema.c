@@ -123,6 +123,10 @@ static int put_list(json_t *o, const struct json_row *row, const struct walk *w)
 {
 	uint64_t max = row->max ? row->max : JSON_ROW_LIST_MAX;
 
+	if ((row->flags & JSON_ROW_SINGLE) &&
+	    (put(o, "type", json_pack("[s, s]", "string", "array")) < 0 ||
+	     put_string(o, row, w) < 0))
+		return -1;
 	if (row->min && put(o, "minItems", json_integer((json_int_t)row->min)) < 0)
 		return -1;
 	if (put(o, "maxItems", json_integer((json_int_t)max)) < 0)

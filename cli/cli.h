@@ -162,6 +162,8 @@ int cmd_set(struct cli *cli, int argc, char **argv);
 int cmd_plan_show(struct cli *cli, int argc, char **argv);
 int cmd_tenant_ls(struct cli *cli, int argc, char **argv);
 int cmd_tenant_show(struct cli *cli, int argc, char **argv);
+int cmd_network_ls(struct cli *cli, int argc, char **argv);
+int cmd_ip_ls(struct cli *cli, int argc, char **argv);
 int cmd_host_lock(struct cli *cli, int argc, char **argv);
 int cmd_host_unlock(struct cli *cli, int argc, char **argv);
 int cmd_host(struct cli *cli, int argc, char **argv);

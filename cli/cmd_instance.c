@@ -246,6 +246,26 @@ static void print_overrides(const json_t *overrides)
 		line("overrides", text);
 }
 
+/* "eth0 (nat0): 10.77.0.2 fd77::2 8080:80/tcp" */
+static void print_nics(const json_t *nics)
+{
+	size_t i, k;
+	json_t *nic, *v;
+
+	json_array_foreach (nics, i, nic) {
+		_cleanup_sbuf_ struct sbuf b = SBUF_INIT;
+
+		sbuf_addf(&b, "eth%zu (%s):", i, text_of(nic, "network"));
+		json_array_foreach (json_object_get(nic, "addresses"), k, v)
+			sbuf_addf(&b, " %s%s", text_of(v, "address"),
+				  json_is_true(json_object_get(v, "outside")) ? " (in no pool)"
+									      : "");
+		json_array_foreach (json_object_get(nic, "ports"), k, v)
+			sbuf_addf(&b, " %s", json_string_value(v));
+		line("network", sbuf_str(&b));
+	}
+}
+
 static void print_instance(const json_t *v)
 {
 	char text[CLI_TEXT * 2], age[CLI_TEXT];
@@ -284,6 +304,7 @@ static void print_instance(const json_t *v)
 	line("ids", text);
 	if (json_is_string(json_object_get(v, "cpus")))
 		line("cpus", text_of(v, "cpus"));
+	print_nics(json_object_get(v, "network"));
 	line("protected", json_is_true(json_object_get(v, "protected")) ? "yes" : "no");
 	print_thrash(json_object_get(v, "thrash"));
 	print_usage(json_object_get(v, "usage"));

@@ -90,6 +90,12 @@ const struct verb cli_verbs[] = {
 	 cmd_plan_add},
 	{"tenant ls", "", "list tenants", NULL, cmd_tenant_ls},
 	{"tenant show", "TENANT", "show a tenant as JSON", NULL, cmd_tenant_show},
+	{"network ls", "", "list networks, with what is free of their addresses", NULL,
+	 cmd_network_ls},
+	{"ip ls", "[TENANT]", "list the addresses that instances have",
+	 "IN POOL is 'no' where the network's ranges do not have it any more: it stays the\n"
+	 "instance's, and nobody else gets it.",
+	 cmd_ip_ls},
 	{"host lock", "[--reason TEXT]", "let nobody create instances on this host",
 	 "Those that are there are not touched: they start, stop and change as before.",
 	 cmd_host_lock},

@@ -8,6 +8,7 @@
 
 #include "base/num.h"
 #include "base/str.h"
+#include "config/network.h"
 
 const char *spec_kind_name(enum spec_kind kind)
 {
@@ -289,6 +290,14 @@ static int check_tenant(const struct spec_set *s, size_t i, struct problems *pro
 		if (str_eq(t->name, s->tenants.items[k].name))
 			bad = problems_add(&w, "tenant", NULL, "\"%s\" has a document already, %s",
 					   t->name, s->tenants.files[k]);
+	for (size_t k = 0; s->host && s->host->networks.n > 0 && k < t->instances.n; k++) {
+		char path[48];
+		const struct json_where below = {w.file, path, problems};
+
+		(void)snprintf(path, sizeof(path), "instances[%zu]", k);
+		if (spec_attach_fits(&t->instances.items[k], s->host, &below) < 0)
+			bad = -EINVAL;
+	}
 	if (s->plans.n == 0)
 		return bad;
 	for (size_t k = 0; k < t->instances.n; k++) {

@@ -65,7 +65,8 @@ int spec_set_load_fd(struct spec_set *s, enum spec_kind kind, int fd, const char
 		     struct problems *problems);
 /* Checks documents against each other, and a host document against what this build does:
  * plan@version twice with different content, tenant twice, missing plan or version, overrides on
- * the plan, instances over their tenant's quota; a key of the host that is not supported. When the
+ * the plan, instances over their tenant's quota, interfaces that the networks of the host do not
+ * have; a key of the host that is not supported. When the
  * set holds no plan at all, plans are taken as known elsewhere and are not missed. */
 int spec_set_check(const struct spec_set *s, struct problems *problems);
 /* Plan by name and version (0 = newest); NULL when it is not in the set. */

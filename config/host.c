@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "config/network.h"
 #include "config/support.h"
 #include "config/valid.h"
 
@@ -112,6 +113,8 @@ static const struct json_row network_rows[] = {
 	    .expect = "an IPv4 range without host bits", .example = "10.77.0.0/16"),
 	ROW(spec_network, ipv6, "ipv6", STRINGS, .max = 256, .is_valid = spec_is_cidr6,
 	    .expect = "an IPv6 range without host bits", .example = "fd77::/64"),
+	ROW(spec_network, reserved, "reserved", STRINGS, .max = 256, .is_valid = spec_is_range,
+	    .expect = "an address, FIRST-LAST or a range", .example = "203.0.113.1-203.0.113.9"),
 	ROW(spec_network, uplink_proxy, "uplink_proxy", BOOL, .def = "false",
 	    .expect = "true or false"),
 };
@@ -270,31 +273,6 @@ static int check_idmap(const struct spec_idmap *m, const struct json_where *w)
 			    (unsigned long long)most);
 }
 
-static int check_networks(const struct spec_host *h, const struct json_where *w)
-{
-	char key[48];
-	int bad = 0;
-
-	for (size_t i = 0; i < h->networks.n; i++) {
-		const struct spec_network *n = &h->networks.items[i];
-
-		(void)snprintf(key, sizeof(key), "networks[%zu]", i);
-		for (size_t k = 0; k < i; k++)
-			if (str_eq(n->name, h->networks.items[k].name))
-				bad = problems_add(w, key, NULL,
-						   "\"%s\" is the name of networks[%zu] already",
-						   n->name, k);
-		if (n->ipv4.n == 0 && n->ipv6.n == 0)
-			bad = problems_add(w, key, NULL,
-					   "has no addresses; add \"ipv4\" or \"ipv6\" ranges");
-		if (n->uplink_proxy && (n->mode != SPEC_NETWORK_ROUTED || !n->uplink))
-			bad = problems_add(
-				w, key, NULL,
-				"\"uplink_proxy\" needs the mode \"routed\" and an \"uplink\"");
-	}
-	return bad;
-}
-
 static int check_tolerated(const struct spec_host *h, const struct json_where *w)
 {
 	char key[48];
@@ -329,7 +307,7 @@ static int check(const struct spec_host *h, const struct json_where *w)
 		bad = -EINVAL;
 	if (check_tolerated(h, w) < 0)
 		bad = -EINVAL;
-	if (check_networks(h, w) < 0)
+	if (spec_networks_check(h, w) < 0)
 		bad = -EINVAL;
 	return bad;
 }

@@ -91,6 +91,7 @@ struct spec_network {
 	char *uplink;		/* interface or NULL */
 	JSON_LIST(char *) ipv4; /* CIDR */
 	JSON_LIST(char *) ipv6;
+	JSON_LIST(char *) reserved; /* never given out: addr_parse_range() */
 	bool uplink_proxy;
 };
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "config/network.h"
 #include "config/plan.h"
 #include "config/valid.h"
 
@@ -44,14 +45,17 @@ static const struct json_table quota_table = JSON_TABLE("a quota", struct spec_q
 static const struct json_row attach_rows[] = {
 	ROW(spec_attach, network, "network", STRING, .flags = JSON_ROW_REQUIRED,
 	    .is_valid = str_is_name, .expect = "the name of a network", .example = "nat0"),
-	ROW(spec_attach, ipv4, "ipv4", STRING, .def = "\"auto\"", .is_valid = spec_is_address4,
+	ROW(spec_attach, ipv4, "ipv4", STRINGS, .flags = JSON_ROW_SINGLE, .def = "\"auto\"",
+	    .min = 1, .max = SPEC_WISHES_MAX, .is_valid = spec_is_wish4,
 	    .expect = "an IPv4 address, \"auto\" or \"none\"", .example = "auto"),
-	ROW(spec_attach, ipv6, "ipv6", STRING, .def = "\"auto\"", .is_valid = spec_is_address6,
-	    .expect = "an IPv6 address, \"auto\" or \"none\"", .example = "auto"),
+	ROW(spec_attach, ipv6, "ipv6", STRINGS, .flags = JSON_ROW_SINGLE, .def = "\"auto\"",
+	    .min = 1, .max = SPEC_WISHES_MAX, .is_valid = spec_is_wish6,
+	    .expect = "an IPv6 address or prefix, \"auto\", \"auto/64\" or \"none\"",
+	    .example = "auto"),
 	ROW(spec_attach, ports, "ports", STRINGS, .max = 1000, .is_valid = spec_is_port_forward,
 	    .expect = "a port forward", .example = "8080:80/tcp"),
 };
-static const struct json_table attach_table =
+const struct json_table spec_attach_table =
 	JSON_TABLE("an interface of an instance", struct spec_attach, attach_rows);
 
 static const struct json_row rule_rows[] = {
@@ -90,8 +94,8 @@ static const struct json_row instance_rows[] = {
 	ROW(spec_instance, labels, "labels", LABELS, .is_valid = spec_is_label_key,
 	    .expect = "an object of strings", .example = "{\"billing\": \"C-1042\"}"),
 	ROW(spec_instance, protected, "protected", BOOL, .def = "false", .expect = "true or false"),
-	ROW(spec_instance, network, "network", OBJECTS, .max = 16, .sub = &attach_table,
-	    .expect = "a list of interfaces"),
+	ROW(spec_instance, network, "network", OBJECTS, .max = SPEC_NICS_MAX,
+	    .sub = &spec_attach_table, .expect = "a list of interfaces"),
 	ROW(spec_instance, firewall, "firewall", OBJECTS, .max = 1000, .sub = &rule_table,
 	    .expect = "a list of firewall rules"),
 	ROW(spec_instance, autostart, "autostart", OBJECT, .sub = &autostart_table,
@@ -151,6 +155,8 @@ static int finish_instance(struct spec_instance *i, const struct json_where *w)
 	for (size_t k = 0; k < i->firewall.n; k++)
 		if (check_rule(&i->firewall.items[k], k, w) < 0)
 			bad = -EINVAL;
+	if (spec_attach_check(i, w) < 0)
+		bad = -EINVAL;
 	if (i->hostname)
 		return bad;
 	if (!str_is_hostname(i->name))
@@ -196,6 +202,8 @@ static int finish_tenant(struct spec_tenant *t, const struct json_where *w)
 		r = finish_instance(&t->instances.items[i], &below);
 		bad = r < 0 ? r : bad;
 	}
+	if (bad == 0)
+		bad = spec_claims_check(t->instances.items, t->instances.n, true, w);
 	if (t->instances.n > t->quota.instances)
 		bad = problems_add(w, "quota.instances", NULL,
 				   "the document has %zu instances; the quota is %llu",
@@ -220,6 +228,8 @@ int spec_instance_from_json(struct spec_instance *i, const json_t *doc, const st
 
 	if (r == 0)
 		r = finish_instance(i, w);
+	if (r == 0)
+		r = spec_claims_check(i, 1, false, w);
 	if (r < 0)
 		spec_instance_done(i);
 	return r < 0 && w->problems->oom ? -ENOMEM : r;

@@ -25,9 +25,9 @@ struct spec_quota {
 struct spec_attach {
 	struct json_seen seen;
 	char *network;
-	char *ipv4; /* "auto", "none" or an address */
-	char *ipv6;
-	JSON_LIST(char *) ports; /* "8080:80/tcp" */
+	JSON_LIST(char *) ipv4;	 /* "auto", "none", addresses: spec_attach_wishes() */
+	JSON_LIST(char *) ipv6;	 /* the same, and prefixes */
+	JSON_LIST(char *) ports; /* "8080:80/tcp": spec_forward_parse() */
 };
 
 enum spec_protocol {
@@ -82,6 +82,7 @@ struct spec_tenant {
 
 extern const struct json_table spec_tenant_table;
 extern const struct json_table spec_instance_table;
+extern const struct json_table spec_attach_table;
 
 /* Fills from a parsed document and checks it; 0, -EINVAL with problems added, or -ENOMEM. On
  * failure the struct is empty (all zero). */

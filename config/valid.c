@@ -61,21 +61,42 @@ bool spec_is_cidr(const char *s)
 	return spec_is_cidr4(s) || spec_is_cidr6(s);
 }
 
-static bool is_address(const char *s, int family)
+bool spec_is_range(const char *s)
 {
-	unsigned char address[sizeof(struct in6_addr)];
+	struct addr first, last;
 
-	return str_eq(s, "auto") || str_eq(s, "none") || inet_pton(family, s, address) == 1;
+	return addr_parse_range(s, &first, &last) == 0;
 }
 
-bool spec_is_address4(const char *s)
+static bool is_single(const char *s, int family)
 {
-	return is_address(s, AF_INET);
+	struct addr a;
+
+	return !strchr(s, '/') && addr_parse(s, &a) == 0 && a.family == family;
 }
 
-bool spec_is_address6(const char *s)
+bool spec_is_wish4(const char *s)
 {
-	return is_address(s, AF_INET6);
+	return str_eq(s, "auto") || str_eq(s, "none") || is_single(s, AF_INET);
+}
+
+/* What a guest can make use of: it may cut a /64 out of it, or have it all on one link. */
+static bool is_prefix6(const struct addr *a)
+{
+	return a->prefix >= SPEC_PREFIX6_MIN && a->prefix <= SPEC_PREFIX6_MAX;
+}
+
+bool spec_is_wish6(const char *s)
+{
+	struct addr a;
+	char any[ADDR_TEXT];
+
+	if (str_eq(s, "auto") || str_eq(s, "none") || is_single(s, AF_INET6))
+		return true;
+	if (!str_has_prefix(s, "auto/"))
+		return spec_is_cidr6(s) && addr_parse(s, &a) == 0 && is_prefix6(&a);
+	return str_fmt(any, sizeof(any), "::/%s", s + strlen("auto/")) == 0 &&
+	       addr_parse(any, &a) == 0 && is_prefix6(&a);
 }
 
 bool spec_is_endpoint(const char *s)
@@ -217,6 +238,7 @@ bool spec_is_port_forward(const char *s)
 #define RE_IPV6 "[0-9A-Fa-f:.]{2,45}"
 #define RE_CIDR4 RE_IPV4 "/0*([12]?[0-9]|3[0-2])"
 #define RE_CIDR6 RE_IPV6 "/0*([1-9]?[0-9]|1[01][0-9]|12[0-8])"
+#define RE_PREFIX6 "(4[89]|[5-9][0-9]|1[01][0-9]|12[0-7])"
 #define RE_PORT                                                                                    \
 	"0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 #define RE_PORTS RE_PORT "(-" RE_PORT ")?"
@@ -235,8 +257,9 @@ static const struct {
 	{spec_is_cidr4, "^" RE_CIDR4 "$"},
 	{spec_is_cidr6, "^" RE_CIDR6 "$"},
 	{spec_is_cidr, "^(" RE_CIDR4 "|" RE_CIDR6 ")$"},
-	{spec_is_address4, "^(auto|none|" RE_IPV4 ")$"},
-	{spec_is_address6, "^(auto|none|" RE_IPV6 ")$"},
+	{spec_is_range, "^(" RE_IPV4 "|" RE_IPV6 ")([/-][0-9A-Fa-f:.]{1,45})?$"},
+	{spec_is_wish4, "^(auto|none|" RE_IPV4 ")$"},
+	{spec_is_wish6, "^(none|(auto|" RE_IPV6 ")(/" RE_PREFIX6 ")?)$"},
 	{spec_is_endpoint, "^(" RE_IPV4 "|\\[" RE_IPV6 "\\]):" RE_PORT "$"},
 	{spec_is_url, "^https?://[" RE_URL "][/" RE_URL "]{0,1023}$"},
 	{spec_is_interface, "^(?!\\.{1,2}$)[A-Za-z0-9_.-]{1,15}$"},

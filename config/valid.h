@@ -19,9 +19,14 @@ bool spec_is_cidr4(const char *s);
 bool spec_is_cidr6(const char *s);
 /* Either family. */
 bool spec_is_cidr(const char *s);
-/* An address, "auto" or "none". */
-bool spec_is_address4(const char *s);
-bool spec_is_address6(const char *s);
+/* "203.0.113.1", "203.0.113.1-203.0.113.9", "203.0.113.0/28"; either family. */
+bool spec_is_range(const char *s);
+/* What an interface asks for: an address, "auto" or "none". */
+bool spec_is_wish4(const char *s);
+/* The same; and a prefix, "auto/64" or "2001:db8:0:5::/64". */
+#define SPEC_PREFIX6_MIN 48
+#define SPEC_PREFIX6_MAX 127
+bool spec_is_wish6(const char *s);
 /* "127.0.0.1:9180", "[::]:8443", port 1..65535. */
 bool spec_is_endpoint(const char *s);
 /* "http://" or "https://" and a host, no blanks. */

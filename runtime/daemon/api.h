@@ -30,6 +30,8 @@ extern const struct route api_routes[];
 json_t *api_time(uint64_t seconds); /* RFC 3339 in UTC; 0 = null */
 json_t *api_op(const struct op *op);
 json_t *api_instance(struct inst *i, bool whole); /* whole: with limits read anew, and usage */
+/* Its interfaces, with what was given out for them. */
+json_t *api_nics(const struct inst *i);
 json_t *api_plan(const struct inst_plan *p);
 json_t *api_tenant(const struct inst_tenant *t);
 /* What its instances have of its quota together, and what the kernel holds of it. */
@@ -99,6 +101,9 @@ int api_plan_add(struct request *rq, struct err *err);
 int api_plan_resize(struct request *rq, struct err *err);
 int api_tenants_list(struct request *rq, struct err *err);
 int api_tenant_get(struct request *rq, struct err *err);
+
+int api_networks_list(struct request *rq, struct err *err);
+int api_addresses_list(struct request *rq, struct err *err);
 
 int api_images_list(struct request *rq, struct err *err);
 int api_image_get(struct request *rq, struct err *err);

@@ -45,6 +45,9 @@ const struct route api_routes[] = {
 	ROUTE("GET", "/v1/tenants", api_tenants_list),
 	ROUTE("GET", "/v1/tenants/{name}", api_tenant_get),
 
+	ROUTE("GET", "/v1/networks", api_networks_list),
+	ROUTE("GET", "/v1/addresses", api_addresses_list),
+
 	ROUTE("GET", "/v1/images", api_images_list),
 	{
 		.method = "POST",

@@ -2,9 +2,9 @@
 /*
  * Carrying a difference out. Everything is begun at once: transactions commit in the order in which
  * they were handed in, so plans and tenants are there before the instances that need them, and
- * instances do not wait for each other. Only what is refused for want of room waits until the
- * deletions and changes have ended that may make some, and is tried again. The end of the last one
- * ends the operation.
+ * instances do not wait for each other. Only what is refused for want of room, or of an address
+ * that another one has, waits until the deletions and changes have ended that may make some, and is
+ * tried again. The end of the last one ends the operation.
  */
 #include "runtime/instance/apply.h"
 
@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "runtime/instance/addresses_private.h"
 #include "runtime/instance/apply_diff.h"
 #include "runtime/instance/private.h"
 
@@ -90,6 +91,63 @@ static json_t *list(const struct diff *d)
 	return changes;
 }
 
+/* --- addresses in a dry run ------------------------------------------------------------------ */
+
+/* Takes the addresses of one change as if it were carried out. *ret_old is what it has already. */
+static int try_addresses(struct inst_manager *m, const struct diff_change *c, struct inst_net *ret,
+			 const struct inst_net **ret_old, struct err *err)
+{
+	const struct inst *i = inst_find(m, c->tenant, c->instance->name);
+	_cleanup_spec_instance_ struct spec_instance merged = {0};
+	struct inst_net_wish wish = {.id = i ? i->id : c->target,
+				     .tenant = catalog_tenant(&m->catalog, c->tenant),
+				     .old = i,
+				     .spec = c->instance};
+	int r = 0;
+
+	if (i) {
+		r = diff_merge(&i->spec, c->instance, c->fields, &merged, err);
+		wish.spec = &merged;
+		*ret_old = &i->net;
+	}
+	return r < 0 ? r : inst_net_build(m, &wish, ret, err);
+}
+
+static bool changes_addresses(const struct diff_change *c)
+{
+	return c->kind == DIFF_INSTANCE &&
+	       (c->action == DIFF_CREATE ||
+		(c->action == DIFF_CHANGE && (c->fields & 1u << INST_FIELD_NETWORK)));
+}
+
+/* What is refused for its addresses alone. They are taken one after the other, and given back when
+ * all are judged. What may become free by the same documents is not held against them. */
+static int judge_addresses(struct inst_manager *m, struct diff *d, struct err *err)
+{
+	_cleanup_free_ struct inst_net *nets = calloc(d->n + 1, sizeof(*nets));
+	_cleanup_free_ const struct inst_net **olds = calloc(d->n + 1, sizeof(*olds));
+	bool makes_room = false;
+
+	if (!nets || !olds)
+		return err_set(err, ENOMEM, "cannot compare documents: out of memory");
+	for (size_t k = 0; k < d->n; k++)
+		makes_room = makes_room || d->items[k].action == DIFF_DELETE ||
+			     (d->items[k].action == DIFF_CHANGE && changes_addresses(&d->items[k]));
+	for (size_t k = 0; k < d->n; k++) {
+		struct diff_change *c = &d->items[k];
+		struct err why = ERR_INIT;
+		int r = changes_addresses(c) ? try_addresses(m, c, &nets[k], &olds[k], &why) : 0;
+
+		if (r >= 0 || (makes_room && (r == -ENOSPC || r == -EADDRINUSE)))
+			continue;
+		c->action = DIFF_REFUSED;
+		(void)str_fmt(c->reason, sizeof(c->reason), "%.390s", err_text(&why));
+	}
+	for (size_t k = 0; k < d->n; k++)
+		inst_net_release(m, &nets[k], olds[k]);
+	return 0;
+}
+
 int inst_apply_preview(struct inst_manager *m, const struct inst_apply *req, json_t **ret,
 		       struct err *err)
 {
@@ -97,6 +155,8 @@ int inst_apply_preview(struct inst_manager *m, const struct inst_apply *req, jso
 	json_t *changes;
 	int r = compute(m, req, &d, err);
 
+	if (r >= 0)
+		r = judge_addresses(m, &d, err);
 	if (r < 0)
 		return r;
 	changes = list(&d);
@@ -268,13 +328,13 @@ static void begin_instance(struct apply *a, const struct diff_change *c, struct 
 	r = run_instance(a->manager, c, step, &err);
 	if (r >= 0)
 		return;
-	if (r == -ENOSPC && !a->is_last_try && c->action != DIFF_DELETE &&
+	if ((r == -ENOSPC || r == -EADDRINUSE) && !a->is_last_try && c->action != DIFF_DELETE &&
 	    wait_for_room(a, c, step)) {
 		a->n_making_room -= step->makes_room;
 		step->makes_room = false;
 		return;
 	}
-	if (r == -ENOSPC && *a->undeleted)
+	if ((r == -ENOSPC || r == -EADDRINUSE) && *a->undeleted)
 		(void)err_ctx(&err, "'%s' could not be deleted", a->undeleted);
 	step_ended(step, NULL, &err);
 }

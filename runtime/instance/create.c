@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "runtime/instance/addresses_private.h"
 #include "runtime/instance/private.h"
 
 #define PREPARE_LIMIT (120 * USEC_PER_SEC)
@@ -272,6 +273,13 @@ static int resolve(struct inst *i, const struct inst_create *req, struct err *er
 	return 0;
 }
 
+static int give_addresses(struct inst *i, struct err *err)
+{
+	const struct inst_net_wish wish = {.id = i->id, .tenant = i->tenant, .spec = &i->spec};
+
+	return inst_net_build(i->manager, &wish, &i->net, err);
+}
+
 static int prepare(struct inst *i, const struct inst_create *req, struct err *err)
 {
 	struct inst_manager *m = i->manager;
@@ -289,6 +297,8 @@ static int prepare(struct inst *i, const struct inst_create *req, struct err *er
 		r = inst_check_room(m, i->tenant, NULL, &i->effective, err);
 	if (r >= 0)
 		r = rand_id(i->id, err);
+	if (r >= 0)
+		r = give_addresses(i, err);
 	if (r < 0)
 		return r;
 	i->phase = INST_PHASE_CREATING;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/str.h"
+#include "runtime/instance/addresses_private.h"
 #include "runtime/instance/private.h"
 
 /* Documents grow by changes: each came in a request of at most a few MiB. */
@@ -90,6 +91,7 @@ void db_add_inst(struct store_txn *t, const struct inst *i)
 		      (int64_t)i->created);
 	store_txn_add(t, "INSERT INTO id_ranges (idx, instance_id) VALUES (?, ?)", "is",
 		      (int64_t)i->range, i->id);
+	db_put_net(t, i);
 }
 
 void db_put_inst(struct store_txn *t, const struct inst *i)
@@ -109,6 +111,10 @@ void db_put_inst(struct store_txn *t, const struct inst *i)
 		      i->error[0] ? i->error : NULL, i->p->hostname_done,
 		      (int64_t)i->restart_needed, (int64_t)i->suspension.mode,
 		      (int64_t)i->suspension.since, i->suspension.reason, i->id);
+	/* What fails to be written is exchanged for the old one again, and that is a change. */
+	if (i->p->net_changed)
+		db_put_net(t, i);
+	i->p->net_changed = false;
 }
 
 void db_drop_inst(struct store_txn *t, const struct inst *i)
@@ -461,6 +467,8 @@ int db_load(struct inst_manager *m, struct err *err)
 			       "restart_needed, suspend, suspend_since, suspend_reason, r.idx "
 			       "FROM instances i LEFT JOIN id_ranges r ON r.instance_id = i.id",
 			       load_inst, m, err);
+	if (r >= 0)
+		r = db_load_net(m, err);
 	if (r >= 0)
 		r = store_load(m->store,
 			       "SELECT * FROM (SELECT id, kind, status, target, instance_id, "

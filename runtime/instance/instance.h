@@ -18,6 +18,7 @@
 #include "config/plan.h"
 #include "config/tenant.h"
 #include "images/manifest.h"
+#include "runtime/instance/addresses.h"
 #include "runtime/keeper/proto.h"
 
 struct inst_manager;
@@ -106,6 +107,7 @@ struct inst {
 	struct spec_instance spec;  /* name, image, hostname, labels, ... as wanted */
 	struct spec_plan effective; /* the plan with the overrides on top */
 	char digest[IMG_DIGEST_TEXT];
+	struct inst_net net;  /* what was given out for spec.network */
 	uint64_t range;	      /* index of its id range */
 	uint32_t base;	      /* first host id */
 	bool by_file;	      /* a file created it: prune may delete it */

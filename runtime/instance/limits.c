@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "runtime/instance/addresses_private.h"
 #include "runtime/instance/private.h"
 
 int inst_limits_refresh(struct inst *i, struct err *err)
@@ -37,31 +38,46 @@ void inst_change_free(struct inst_change *c)
 {
 	if (!c)
 		return;
+	if (c->inst)
+		inst_net_release(c->inst->manager, &c->net, &c->inst->net);
 	spec_instance_done(&c->spec);
 	spec_plan_done(&c->effective);
 	free(c);
 }
 
+static void exchange(void *a, void *b, size_t size)
+{
+	unsigned char *x = a, *y = b;
+
+	for (size_t n = 0; n < size; n++) {
+		unsigned char kept = x[n];
+
+		x[n] = y[n];
+		y[n] = kept;
+	}
+}
+
+/* Byte by byte and not by way of a struct on the stack: gcc 12 with -ftrivial-auto-var-init=zero
+ * clears the padding of what an initialiser copies, and behind an array of structs (inst_net) at
+ * the wrong place. */
 void inst_change_swap(struct inst *i, struct inst_change *c)
 {
 	struct admission_load old = admission_of_plan(&i->effective);
 	struct admission_load new = admission_of_plan(&c->effective);
-	struct inst_change was = {.plan = i->plan,
-				  .spec = i->spec,
-				  .effective = i->effective,
-				  .file_fields = i->file_fields,
-				  .restart_needed = i->restart_needed};
 
+	if (!inst_net_is_same(&i->net, &c->net))
+		i->p->net_changed = true;
 	i->plan->instances--;
-	i->plan = c->plan;
-	i->plan->instances++;
-	i->spec = c->spec;
-	i->effective = c->effective;
-	i->file_fields = c->file_fields;
-	i->restart_needed = c->restart_needed;
+	c->plan->instances++;
+	c->inst = i;
+	exchange(&i->net, &c->net, sizeof(i->net));
+	exchange(&i->plan, &c->plan, sizeof(i->plan));
+	exchange(&i->spec, &c->spec, sizeof(i->spec));
+	exchange(&i->effective, &c->effective, sizeof(i->effective));
+	exchange(&i->file_fields, &c->file_fields, sizeof(i->file_fields));
+	exchange(&i->restart_needed, &c->restart_needed, sizeof(i->restart_needed));
 	admission_sub(&i->manager->load, &old);
 	admission_add(&i->manager->load, &new);
-	*c = was;
 }
 
 static int check_change(const struct inst *i, const struct inst_change *c, struct err *err)
@@ -88,6 +104,15 @@ static int lay_over(struct inst_change *c, struct problems *problems, struct err
 		return r;
 	}
 	return r < 0 ? err_set_errno(err, -r, "cannot read the overrides") : 0;
+}
+
+static int change_addresses(const struct inst *i, struct inst_change *c, struct err *err)
+{
+	const struct inst_net_wish wish = {
+		.id = i->id, .tenant = i->tenant, .old = i, .spec = &c->spec};
+
+	c->inst = i;
+	return inst_net_build(i->manager, &wish, &c->net, err);
 }
 
 int inst_change_build(const struct inst *i, const struct inst_wish *wish, struct inst_change *ret,
@@ -119,7 +144,9 @@ int inst_change_build(const struct inst *i, const struct inst_wish *wish, struct
 		return err_set(err, ENOENT, "there is no plan '%s'", spec->plan);
 	ret->file_fields = wish->file_fields;
 	r = lay_over(ret, problems, err);
-	return r < 0 ? r : check_change(i, ret, err);
+	if (r >= 0)
+		r = check_change(i, ret, err);
+	return r < 0 ? r : change_addresses(i, ret, err);
 }
 
 int inst_change_kernel(struct inst *i, const struct spec_plan *plan, unsigned flags,

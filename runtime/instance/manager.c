@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "cgroups/strain.h"
 #include "cgroups/tree.h"
+#include "runtime/instance/addresses_private.h"
 #include "runtime/instance/private.h"
 
 #define BOOT_ID_FILE "boot-id"
@@ -124,6 +125,7 @@ void manager_probe_support(struct inst_manager *m)
 			? NULL
 			: "the host has no cpuset controller: all instances use all CPUs";
 	const char *io = m->support_no_io = why_no_io(m);
+	const char *none = "not supported by this build";
 	const struct spec_support rows[] = {
 		{"cpu_placement", cpuset},
 		{"cpu.dedicated", cg_dedicated_why_not(&m->cg)},
@@ -150,6 +152,10 @@ void manager_probe_support(struct inst_manager *m)
 		{"quota.memory", NULL},
 		{"quota.pids", NULL},
 		{"quota.disk", NULL},
+		{"quota.ipv4", inst_has_networks(m) ? NULL : none},
+		{"network", inst_has_networks(m) ? "its addresses are reserved, but this build "
+						   "makes no links to guests"
+						 : none},
 		{NULL, NULL},
 	};
 	_Static_assert(sizeof(rows) / sizeof(rows[0]) <= SUPPORT_MAX, "room for every row");
@@ -240,6 +246,8 @@ static int open_all(struct inst_manager *m, const struct inst_config *c, struct 
 	if (r >= 0)
 		r = alloc_ranges_new(m->host->idmap.base, m->host->idmap.count, &m->ranges, err);
 	if (r >= 0)
+		r = addresses_open(m, err);
+	if (r >= 0)
 		r = job_pool_new(m->event, c->job_path, &m->jobs, err);
 	if (r >= 0)
 		r = capacity_start(m, err);
@@ -309,6 +317,7 @@ int inst_manager_start(struct inst_manager *m, void (*ready)(void *arg, const st
 	r = seccomp_start(m, err);
 	if (r < 0)
 		return r;
+	addresses_catch_up(m);
 	keeper_link_start(m);
 	return 0;
 }
@@ -382,6 +391,7 @@ void inst_manager_free(struct inst_manager *m)
 	event_log_unref(m->events);
 	catalog_done(&m->catalog);
 	alloc_ranges_free(m->ranges);
+	addresses_close(m);
 	cg_root_done(&m->cg);
 	img_store_free(m->images);
 	sbuf_done(&m->seccomp_text);

@@ -61,13 +61,17 @@ const char *op_error_code(int code)
 		int code;
 		const char *name;
 	} rows[] = {
-		{EINVAL, "invalid"},	       {EBADMSG, "invalid"},	{ENAMETOOLONG, "invalid"},
-		{ERANGE, "invalid"},	       {ENOENT, "not-found"},	{ESRCH, "not-found"},
-		{EEXIST, "conflict"},	       {EBUSY, "conflict"},	{EPERM, "conflict"},
-		{ENODATA, "conflict"},	       {ENOSPC, "no-capacity"}, {EDQUOT, "no-capacity"},
-		{EOPNOTSUPP, "unsupported"},   {EAGAIN, "unavailable"}, {EPIPE, "unavailable"},
-		{ECONNREFUSED, "unavailable"}, {ETIMEDOUT, "timeout"},	{ECANCELED, "cancelled"},
-		{EINTR, "interrupted"},
+		{EINVAL, "invalid"},	     {EBADMSG, "invalid"},
+		{ENAMETOOLONG, "invalid"},   {ERANGE, "invalid"},
+		{ENOENT, "not-found"},	     {ESRCH, "not-found"},
+		{EEXIST, "conflict"},	     {EBUSY, "conflict"},
+		{EPERM, "conflict"},	     {ENODATA, "conflict"},
+		{ENOSPC, "no-capacity"},     {EDQUOT, "no-capacity"},
+		{EOPNOTSUPP, "unsupported"}, {EAGAIN, "unavailable"},
+		{EPIPE, "unavailable"},	     {ECONNREFUSED, "unavailable"},
+		{ETIMEDOUT, "timeout"},	     {ECANCELED, "cancelled"},
+		{EINTR, "interrupted"},	     {EADDRINUSE, "conflict"},
+		{EADDRNOTAVAIL, "conflict"},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

@@ -42,6 +42,8 @@ struct inst_session {
 /* What a change puts in the place of what an instance has: before it is made the new values, then
  * the old ones, to be put back or freed. */
 struct inst_change {
+	const struct inst *inst; /* NULL = nothing was taken for it yet */
+	struct inst_net net;
 	struct inst_plan *plan;
 	struct spec_instance spec;
 	struct spec_plan effective;
@@ -101,6 +103,7 @@ struct inst_private {
 	uint64_t freeze_delay, freeze_until;   /* usec */
 
 	struct inst_devices devices; /* while it is up: what it was started with */
+	bool net_changed;	     /* its interfaces are to be written with it */
 	bool is_frozen;		     /* its cgroup was told to be */
 	bool had_place;		     /* it ran since the host was booted */
 	bool is_asked;		     /* the end of this boot was asked for */
@@ -216,7 +219,8 @@ struct inst_manager {
 	unsigned n_ended; /* operations since the table of them was pruned */
 	struct catalog catalog;
 	struct alloc_ranges *ranges;
-	struct inst **insts; /* sorted by full name */
+	struct inst_addresses *addresses; /* addresses.c */
+	struct inst **insts;		  /* sorted by full name */
 	size_t n_insts;
 	struct admission_host machine;
 	struct admission_load load; /* of all instances, by their plans: inst_host_load() */

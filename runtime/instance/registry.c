@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "runtime/instance/addresses_private.h"
 #include "runtime/instance/private.h"
 
 uint64_t now_usec(void)
@@ -101,6 +102,7 @@ void inst_free(struct inst *i)
 	i->p->watch = sd_event_source_disable_unref(i->p->watch);
 	inst_sessions_done(i);
 	inst_change_free(i->p->change);
+	inst_net_release(i->manager, &i->net, NULL);
 	cleanup_close(&i->pidfd);
 	cleanup_close(&i->console);
 	cleanup_close(&i->p->views);

@@ -91,4 +91,31 @@ static const char *const store_migrations[] = {
 	"  message TEXT NOT NULL,"
 	"  details TEXT"
 	") STRICT;",
+	/* 5 -> 6: interfaces of instances. An address is one instance's whatever the networks are
+	 * called; written as addr_format() does. 'protocol' is that of IP. */
+	"CREATE TABLE nics ("
+	"  instance_id TEXT NOT NULL REFERENCES instances (id) ON DELETE CASCADE,"
+	"  nic INTEGER NOT NULL,"
+	"  network TEXT NOT NULL,"
+	"  PRIMARY KEY (instance_id, nic)"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE TABLE addresses ("
+	"  address TEXT PRIMARY KEY NOT NULL,"
+	"  instance_id TEXT NOT NULL,"
+	"  nic INTEGER NOT NULL,"
+	"  position INTEGER NOT NULL," /* among those of the interface */
+	"  is_auto INTEGER NOT NULL,"  /* nobody asked for this one */
+	"  FOREIGN KEY (instance_id, nic) REFERENCES nics (instance_id, nic) ON DELETE CASCADE"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX addresses_nic ON addresses (instance_id, nic);"
+	"CREATE TABLE forwards ("
+	"  protocol INTEGER NOT NULL,"
+	"  port INTEGER NOT NULL," /* of the host */
+	"  instance_id TEXT NOT NULL,"
+	"  nic INTEGER NOT NULL,"
+	"  guest_port INTEGER NOT NULL,"
+	"  PRIMARY KEY (protocol, port),"
+	"  FOREIGN KEY (instance_id, nic) REFERENCES nics (instance_id, nic) ON DELETE CASCADE"
+	") STRICT, WITHOUT ROWID;"
+	"CREATE INDEX forwards_nic ON forwards (instance_id, nic);",
 };

@@ -119,7 +119,7 @@ error() {
 	is 200 '[.tenant, .name, .state, .desired, .plan, .image, .labels.k] | join(" ")' "t a running running tiny@1 busybox v"
 	# Every field that docs/api.md promises.
 	equal "$(jq -c '["id", "tenant", "name", "state", "desired", "plan", "image", "digest", "hostname", "labels", "protected",
-		"autostart", "created", "started", "boot", "pid", "ids", "last_exit", "error", "overrides", "limits", "cpus", "unsupported",
+		"network", "autostart", "created", "started", "boot", "pid", "ids", "last_exit", "error", "overrides", "limits", "cpus", "unsupported",
 		"usage"] - keys' <<<"$body")" '[]'
 	equal "$(jq -c '.limits[0] | keys' <<<"$body")" '["actual","configured","effective","limit","reason"]'
 	call GET /v1/instances
@@ -150,6 +150,15 @@ error() {
 	call GET /v1/instances/t/a
 	error 404 not-found "there is no instance 't/a'"
 	[ "$(jq -r .error.hint <<<"$body")" != null ]
+}
+
+@test "networks and addresses: none on a host without networks" {
+	call GET /v1/networks
+	is 200 '.networks | length' 0
+	call GET /v1/addresses
+	is 200 '.addresses | length' 0
+	call GET "/v1/addresses?tenant=none"
+	error 404 not-found none
 }
 
 @test "operations: GET, one, unknown" {

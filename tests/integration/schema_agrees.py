@@ -34,6 +34,8 @@ ONLY_CODE = [
     r"pass the end of the 32-bit ids",
     r"has no addresses",
     r'"uplink_proxy" needs',
+    r'the mode "routed" needs an "uplink"',
+    r"^need an address",
     r'expected either "allow" or "deny"',
     r"only tcp and udp have ports",
     r"is not a host name as well",
@@ -41,8 +43,15 @@ ONLY_CODE = [
     # between elements of a list
     r"is the name of",
     r"is devices\[\d+\] already",
+    r"^.* overlaps .* of networks",
+    r"is in no range of this network",
+    r"stands by itself",
+    r"is asked for by .* already",
     # what no guest gets
     r"^no guest gets ",
+    r"^no guest can have ",
+    r"has addresses that no guest can have",
+    r'^"[0-9a-f.:]+/\d+" is too large; the largest is a /',
     # what this build knows
     r"cannot be served: vpsd",
     r"matches nothing that can be unsupported",
@@ -56,6 +65,7 @@ ROUGHLY = [
     r"is not an IPv6 range",
     r"is not an address range",
     r"is not an IPv6 address",
+    r"is not an address, FIRST-LAST or a range",
     r"is not ADDRESS:PORT",
     r"is not a list of ports",  # 80-22
 ]

@@ -83,6 +83,45 @@ static void bad_texts(void **state)
 			fail_msg("'%s' is taken", bad[i]);
 }
 
+static void ranges(void **state)
+{
+	static const struct {
+		const char *text, *first, *last;
+	} rows[] = {
+		{"10.0.0.7", "10.0.0.7", "10.0.0.7"},
+		{"10.0.0.7-10.0.1.2", "10.0.0.7", "10.0.1.2"},
+		{"10.0.0.7-10.0.0.7", "10.0.0.7", "10.0.0.7"},
+		{"10.0.0.16/28", "10.0.0.16", "10.0.0.31"},
+		{"fd00::-fd00::ff", "fd00::", "fd00::ff"},
+		{"fd00::/64", "fd00::", "fd00::ffff:ffff:ffff:ffff"},
+		{"10.0.0.7-10.0.0.6", NULL, NULL},
+		{"10.0.0.17/28", NULL, NULL},
+		{"10.0.0.0/24-10.0.0.9", NULL, NULL},
+		{"10.0.0.0-10.0.0.0/24", NULL, NULL},
+		{"10.0.0.0-fd00::", NULL, NULL},
+		{"10.0.0.0-", NULL, NULL},
+		{"-10.0.0.1", NULL, NULL},
+		{"", NULL, NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct addr first = ADDR_NONE, last = ADDR_NONE;
+		char text[ADDR_TEXT];
+
+		if (!rows[i].first) {
+			assert_int_equal(addr_parse_range(rows[i].text, &first, &last), -EINVAL);
+			assert_int_equal(first.family, 0);
+			continue;
+		}
+		assert_int_equal(addr_parse_range(rows[i].text, &first, &last), 0);
+		addr_format(text, &first);
+		assert_string_equal(text, rows[i].first);
+		addr_format(text, &last);
+		assert_string_equal(text, rows[i].last);
+	}
+}
+
 static void networks(void **state)
 {
 	static const struct {
@@ -182,9 +221,8 @@ static void counting(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(texts),    cmocka_unit_test(bad_texts),
-		cmocka_unit_test(networks), cmocka_unit_test(relations),
-		cmocka_unit_test(counting),
+		cmocka_unit_test(texts),    cmocka_unit_test(bad_texts), cmocka_unit_test(ranges),
+		cmocka_unit_test(networks), cmocka_unit_test(relations), cmocka_unit_test(counting),
 	};
 
 	return cmocka_run_group_tests_name("addr", tests, NULL, NULL);

@@ -100,6 +100,27 @@ static void cross_checks(void **state)
 			  "x", "a", ", \"overrides\": {\"cpu\": {\"guarantee\": 3}}") "]}"},
 		 "1.json: instances[0].overrides.cpu.guarantee: 3 cores are more than cpu.cores, "
 		 "2\n"},
+		/* Interfaces against the networks of the host, where it is among the documents. */
+		{{"{\"networks\": [{\"network\": \"nat0\", \"mode\": \"nat\", \"ipv4\": "
+		  "[\"10.77.0.0/16\"]}, {\"network\": \"pub\", \"mode\": \"routed\", \"uplink\": "
+		  "\"eth0\", \"ipv6\": [\"2001:db8::/48\"]}], \"tolerate_unsupported\": "
+		  "[\"networks\"]}",
+		  "{\"tenant\": \"t\", \"instances\": [" INST(
+			  "x", "a",
+			  ", \"network\": [{\"network\": \"nat0\", \"ports\": [\"80:80/tcp\"]}, "
+			  "{\"network\": \"pub\", \"ipv6\": \"auto/64\"}]") "," //
+		  INST("y", "a",
+		       ", \"network\": [{\"network\": \"lan\"}, {\"network\": \"pub\", "
+		       "\"ipv4\": \"auto\", \"ports\": [\"81:80/tcp\"]}, {\"network\": "
+		       "\"nat0\", \"ipv6\": \"auto/64\"}]") "]}"},
+		 "1.json: instances[1].network[0].network: this host has no network \"lan\"; it "
+		 "has \"nat0\", \"pub\"\n"
+		 "1.json: instances[1].network[1].ports: network \"pub\" forwards no ports: its "
+		 "mode is not \"nat\"\n"
+		 "1.json: instances[1].network[1].ipv4: network \"pub\" has no IPv4 addresses; "
+		 "leave the key out, or write \"none\"\n"
+		 "1.json: instances[1].network[2].ipv6: network \"nat0\" has no IPv6 addresses; "
+		 "leave the key out, or write \"none\"\n"},
 	};
 
 	(void)state;

@@ -148,8 +148,51 @@ static void good_and_bad(void **state)
 		 "\"mode\": \"nat\", \"ipv4\": [\"10.0.0.0/8\"], \"uplink_proxy\": true}]}",
 		 "f.json: networks[0]: has no addresses; add \"ipv4\" or \"ipv6\" ranges\n"
 		 "f.json: networks[1]: \"a\" is the name of networks[0] already\n"
-		 "f.json: networks[1]: \"uplink_proxy\" needs the mode \"routed\" and an "
-		 "\"uplink\"\n"},
+		 "f.json: networks[1]: \"uplink_proxy\" needs the mode \"routed\"\n"},
+		{"{\"networks\": [{\"network\": \"a\", \"mode\": \"routed\", \"ipv4\": "
+		 "[\"203.0.113.0/24\"], \"uplink_proxy\": true}]}",
+		 "f.json: networks[0]: the mode \"routed\" needs an \"uplink\", the interface to "
+		 "the outside, such as \"eth0\"\n"},
+		/* Within one network and between two; the second one is told of the first. */
+		{"{\"networks\": [{\"network\": \"a\", \"mode\": \"nat\", \"ipv4\": "
+		 "[\"10.0.0.0/16\", \"10.0.7.0/24\"], \"ipv6\": [\"fd00::/64\"]}, "
+		 "{\"network\": \"b\", \"mode\": \"nat\", \"ipv4\": [\"10.1.0.0/16\", "
+		 "\"10.0.0.0/8\"], \"ipv6\": [\"fd00::/48\", \"fd01::/64\"]}]}",
+		 "f.json: networks[0].ipv4[1]: \"10.0.7.0/24\" overlaps \"10.0.0.0/16\" of "
+		 "networks[0].ipv4[0]\n"
+		 "f.json: networks[1].ipv4[1]: \"10.0.0.0/8\" overlaps \"10.0.0.0/16\" of "
+		 "networks[0].ipv4[0]\n"
+		 "f.json: networks[1].ipv6[0]: \"fd00::/48\" overlaps \"fd00::/64\" of "
+		 "networks[0].ipv6[0]\n"},
+		{"{\"networks\": [{\"network\": \"a\", \"mode\": \"nat\", \"ipv4\": "
+		 "[\"127.0.0.0/24\", \"169.254.7.0/24\", \"224.0.0.0/8\", \"8.0.0.0/7\"], "
+		 "\"ipv6\": [\"::1/128\", \"fe80::/64\", \"ff00::/16\", \"4000::/15\"]}]}",
+		 "f.json: networks[0].ipv4[0]: \"127.0.0.0/24\" has addresses that no guest can "
+		 "have: it is loopback\n"
+		 "f.json: networks[0].ipv4[1]: \"169.254.7.0/24\" has addresses that no guest can "
+		 "have: it is link-local; the gateways of guests are there\n"
+		 "f.json: networks[0].ipv4[2]: \"224.0.0.0/8\" has addresses that no guest can "
+		 "have: it is multicast\n"
+		 "f.json: networks[0].ipv4[3]: \"8.0.0.0/7\" is too large; the largest is a /8\n"
+		 "f.json: networks[0].ipv6[0]: \"::1/128\" has addresses that no guest can have: "
+		 "it is loopback, or no address\n"
+		 "f.json: networks[0].ipv6[1]: \"fe80::/64\" has addresses that no guest can "
+		 "have: it is link-local; the gateways of guests are there\n"
+		 "f.json: networks[0].ipv6[2]: \"ff00::/16\" has addresses that no guest can "
+		 "have: it is multicast\n"
+		 "f.json: networks[0].ipv6[3]: \"4000::/15\" is too large; the largest is a "
+		 "/16\n"},
+		{"{\"networks\": [{\"network\": \"a\", \"mode\": \"nat\", \"ipv4\": "
+		 "[\"10.0.0.0/24\", \"10.0.1.0/24\"], \"reserved\": [\"10.0.0.9\", "
+		 "\"10.0.0.20-10.0.0.29\", \"10.0.1.128/25\", \"10.0.2.1\", "
+		 "\"10.0.0.200-10.0.1.5\"]}]}",
+		 "f.json: networks[0].reserved[3]: \"10.0.2.1\" is in no range of this network\n"
+		 "f.json: networks[0].reserved[4]: \"10.0.0.200-10.0.1.5\" is in no range of this "
+		 "network\n"},
+		{"{\"networks\": [{\"network\": \"a\", \"mode\": \"nat\", \"ipv4\": "
+		 "[\"10.0.0.0/24\"], \"reserved\": [\"10.0.0.9-10.0.0.8\"]}]}",
+		 "f.json: networks[0].reserved[0]: \"10.0.0.9-10.0.0.8\" is not an address, "
+		 "FIRST-LAST or a range; write it like 203.0.113.1-203.0.113.9\n"},
 		{"{\"sample\": \"10\", \"stop_timeout\": 90, \"console_log\": \"1 MB\", \"lisen\": "
 		 "1}",
 		 "f.json: sample: \"10\" is not a duration; write it as 10s\n"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tenant document: good and bad ones, in the words of the design. */
+#include "config/network.h"
 #include "doc.h"
 
 #define INST(rest)                                                                                 \
@@ -72,6 +73,47 @@ static void good_and_bad(void **state)
 		 "like 8080:80/tcp\n"
 		 "f.json: instances[0].network[0].network: missing; expected the name of a network "
 		 "such as nat0\n"},
+		{INST(", \"network\": [{\"network\": \"a\", \"ipv4\": [\"10.0.0.7\", "
+		      "\"auto\"], \"ipv6\": [\"auto\", \"auto/64\", "
+		      "\"2001:db8:0:5::/64\", \"2001:db8::1\"]}, {\"network\": \"b\", "
+		      "\"ipv4\": \"none\", \"ports\": [\"80:80/tcp\", \"80:80/udp\"]}]"),
+		 ""},
+		{INST(", \"network\": [{\"network\": \"a\", \"ipv4\": [], \"ipv6\": "
+		      "[\"auto/47\", \"auto/064\", \"2001:db8::1/64\", \"10.0.0.1\"]}, "
+		      "{\"network\": \"b\", \"ipv4\": {}}]"),
+		 "f.json: instances[0].network[0].ipv4: has 0 items; 1 to 64 are accepted\n"
+		 "f.json: instances[0].network[0].ipv6[0]: \"auto/47\" is not an IPv6 address or "
+		 "prefix, \"auto\", \"auto/64\" or \"none\"; write it like auto\n"
+		 "f.json: instances[0].network[0].ipv6[1]: \"auto/064\" is not an IPv6 address or "
+		 "prefix, \"auto\", \"auto/64\" or \"none\"; write it like auto\n"
+		 "f.json: instances[0].network[0].ipv6[2]: \"2001:db8::1/64\" is not an IPv6 "
+		 "address or prefix, \"auto\", \"auto/64\" or \"none\"; write it like auto\n"
+		 "f.json: instances[0].network[0].ipv6[3]: \"10.0.0.1\" is not an IPv6 address or "
+		 "prefix, \"auto\", \"auto/64\" or \"none\"; write it like auto\n"
+		 "f.json: instances[0].network[1].ipv4: {...} is not an IPv4 address, \"auto\" or "
+		 "\"none\"; write it like auto\n"},
+		{INST(", \"network\": [{\"network\": \"a\", \"ipv4\": [\"none\", \"auto\"], "
+		      "\"ipv6\": \"fe80::1\"}, {\"network\": \"b\", \"ipv4\": \"none\", "
+		      "\"ipv6\": \"none\", \"ports\": [\"80:80/tcp\"]}]"),
+		 "f.json: instances[0].network[0].ipv4[0]: \"none\" stands by itself\n"
+		 "f.json: instances[0].network[0].ipv6: no guest can have \"fe80::1\": it is "
+		 "link-local; the gateways of guests are there\n"
+		 "f.json: instances[0].network[1].ports: need an address; \"ipv4\" and \"ipv6\" "
+		 "are \"none\"\n"},
+		/* The same thing twice, of one instance and of two. */
+		{INST(", \"network\": [{\"network\": \"a\", \"ipv4\": [\"10.0.0.7\", "
+		      "\"10.0.0.8\"], \"ipv6\": \"fd00::7\", \"ports\": [\"80:80/tcp\"]}, "
+		      "{\"network\": \"b\", \"ipv4\": \"10.0.0.8\", \"ports\": "
+		      "[\"81:80/tcp\", \"080:81/tcp\"]}]}, {\"name\": \"b\", \"plan\": "
+		      "\"p\", \"image\": \"i\", \"network\": [{\"network\": \"a\", \"ipv6\": "
+		      "\"fd00:0::7\"}]"),
+		 "f.json: instances[0].network[1].ipv4: 10.0.0.8 is asked for by "
+		 "instances[0].network[0].ipv4[1] already\n"
+		 "f.json: instances[0].network[1].ports[1]: port 80/tcp of the host is asked for "
+		 "by "
+		 "instances[0].network[0].ports[0] already\n"
+		 "f.json: instances[1].network[0].ipv6: fd00::7 is asked for by "
+		 "instances[0].network[0].ipv6 already\n"},
 		{INST(", \"password_hash\": \"x:0:0\", \"timezone\": \"../etc\", \"ssh_keys\": "
 		      "[\"command=\\\"id\\\" ssh-rsa AAAA\"]"),
 		 "f.json: instances[0].password_hash: \"x:0:0\" is not a password hash of "
@@ -158,6 +200,45 @@ static void values(void **state)
 	assert_true(json_equal(doc, back));
 }
 
+/* One string is a list of it, in whatever form it was written. */
+static void single_values(void **state)
+{
+	static const char doc[] =
+		"{\"name\": \"a\", \"plan\": \"p\", \"image\": \"i\", \"network\": "
+		"[{\"network\": \"n\", \"ipv4\": \"10.0.0.7\", \"ipv6\": [\"auto/64\"]}, "
+		"{\"network\": \"n\", \"ipv4\": [\"auto\", \"10.0.0.8\"], \"ipv6\": "
+		"\"none\"}, {\"network\": \"n\"}]}";
+	_cleanup_json_ json_t *in = doc_json(doc);
+	_cleanup_json_ json_t *all = NULL;
+	_cleanup_problems_ struct problems *p = problems_new();
+	_cleanup_spec_instance_ struct spec_instance i = {0}, copy = {0};
+	struct json_where w = {"", "", p};
+	struct spec_wish wishes[SPEC_WISHES_MAX];
+	const json_t *nics;
+
+	(void)state;
+	assert_int_equal(spec_instance_from_json(&i, in, &w), 0);
+	assert_int_equal(json_rows_copy(&spec_instance_table, &copy, &i), 0);
+	all = spec_instance_to_json(&copy);
+	nics = json_object_get(all, "network");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(nics, 0), "ipv6")),
+			    "auto/64");
+	assert_int_equal(json_array_size(json_object_get(json_array_get(nics, 1), "ipv4")), 2);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(nics, 2), "ipv4")),
+			    "auto");
+	assert_int_equal(spec_attach_wishes(&i.network.items[0], AF_INET, wishes), 1);
+	assert_false(wishes[0].is_auto);
+	assert_int_equal(wishes[0].addr.bytes[3], 7);
+	assert_int_equal(spec_attach_wishes(&i.network.items[0], AF_INET6, wishes), 1);
+	assert_true(wishes[0].is_auto);
+	assert_int_equal(wishes[0].addr.prefix, 64);
+	assert_int_equal(spec_attach_wishes(&i.network.items[1], AF_INET, wishes), 2);
+	assert_true(wishes[0].is_auto && wishes[0].addr.prefix == 32 && !wishes[1].is_auto);
+	assert_int_equal(spec_attach_wishes(&i.network.items[1], AF_INET6, wishes), 0);
+	assert_true(spec_attach_is_default(&i.network.items[2], AF_INET6));
+	assert_false(spec_attach_is_default(&i.network.items[1], AF_INET6));
+}
+
 static void one_instance(void **state)
 {
 	_cleanup_json_ json_t *doc =
@@ -187,7 +268,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rows_are_complete), cmocka_unit_test(good_and_bad),
 		cmocka_unit_test(design_example),    cmocka_unit_test(values),
-		cmocka_unit_test(one_instance),
+		cmocka_unit_test(one_instance),	     cmocka_unit_test(single_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
