@@ -92,3 +92,8 @@ typedef int nl_visit(void *arg, const struct nlmsghdr *m, struct err *err);
  * caller can drop what it has. */
 int nl_dump(struct nl_sock *s, uint16_t type, const void *header, size_t len, nl_visit *visit,
 	    void (*restart)(void *arg), void *arg, const char *what, struct err *err);
+
+/* Asks for the one object that the fixed header names; its message goes to 'visit', and no message
+ * does when there is an answer but nothing to tell. -ENOENT, -ENODEV ... as the kernel says. */
+int nl_get(struct nl_sock *s, uint16_t type, const void *header, size_t len, nl_visit *visit,
+	   void *arg, const char *what, struct err *err);
