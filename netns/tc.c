@@ -23,6 +23,7 @@
 #define FRAME (ETH_HLEN + 8u)
 /* A packet that a guest hands over in one piece. */
 #define LONGEST 65536u
+#define FAST (256u << 10)
 #define FAIR_FLOWS 128u
 
 /* Bytes in so many microseconds. The highest rate for a second is below 2^34. */
@@ -36,12 +37,19 @@ static uint32_t clamp(uint64_t v, uint32_t min, uint32_t max)
 	return v < min ? min : v > max ? max : (uint32_t)v;
 }
 
-/*
- * Burst: what a timer that is late by 2 ms has missed, and never less than two frames. All that is
- * longer is cut: a flow of 10 Mbit/s that comes in pieces of 64 KiB would keep the link for 50 ms.
- * CoDel's target is the time of some one and a half frames where those take long, and its interval
- * grows with it; else it would drop from queues that are as short as they can be.
- */
+/* What a timer misses that is late by 10 ms, on fast links by 2 ms; and never less than two frames.
+ * All that is longer is cut: a flow of 10 Mbit/s that comes in pieces of 64 KiB would keep the link
+ * for 50 ms. */
+static uint32_t burst(uint64_t rate, uint64_t frame)
+{
+	uint64_t slow = bytes_in(rate, 10000), fast = bytes_in(rate, 2000);
+	uint64_t v = slow < FAST ? slow : fast > FAST ? fast : FAST;
+
+	return clamp(v, (uint32_t)(2 * frame), 1u << 30);
+}
+
+/* CoDel's target is the time of some one and a half frames where those take long, and its interval
+ * grows with it: else it would drop from queues that are as short as they can be. */
 struct tc_sizes tc_sizes(uint64_t bits, uint32_t mtu)
 {
 	uint64_t rate = bits / 8, frame = mtu + FRAME, wait = bytes_in(rate, 50000);
@@ -49,7 +57,7 @@ struct tc_sizes tc_sizes(uint64_t bits, uint32_t mtu)
 
 	return (struct tc_sizes){
 		.rate = rate,
-		.burst = clamp(bytes_in(rate, 2000), (uint32_t)(2 * frame), 1u << 30),
+		.burst = burst(rate, frame),
 		.fifo = clamp(wait, 2 * LONGEST, 1u << 30),
 		.packets = clamp(wait / frame, 1000, 10240),
 		.memory = clamp(wait * 4, 1u << 20, 32u << 20),
