@@ -39,8 +39,7 @@ int net_counts_take(void *counts, const struct nlmsghdr *m, struct err *err)
 
 	if (m->nlmsg_type != RTM_NEWSTATS || mnl_nlmsg_get_payload_len(m) < sizeof(*h))
 		return 0;
-	mnl_attr_for_each(a, m, sizeof(*h))
-	{
+	nl_attr_for_each (a, m, sizeof(*h)) {
 		struct rtnl_link_stats64 s;
 		struct net_count *k;
 

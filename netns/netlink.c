@@ -321,9 +321,10 @@ static void kernel_text(const struct nlmsghdr *m, char *dst, size_t size)
 		skip += mnl_nlmsg_get_payload_len(&e->msg);
 	if (skip > mnl_nlmsg_get_payload_len(m))
 		return;
-	mnl_attr_for_each(a, m, (unsigned)skip) if (mnl_attr_get_type(a) == NLMSGERR_ATTR_MSG &&
-						    mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0)
-		str_escape(dst, size, mnl_attr_get_str(a));
+	nl_attr_for_each (a, m, (unsigned)skip)
+		if (mnl_attr_get_type(a) == NLMSGERR_ATTR_MSG &&
+		    mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0)
+			str_escape(dst, size, mnl_attr_get_str(a));
 }
 
 static int say(struct err *err, int code, const char *what, const char *text)

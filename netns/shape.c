@@ -126,8 +126,9 @@ static const struct nlattr *link_attr(const struct nlmsghdr *m, uint16_t type)
 {
 	const struct nlattr *a;
 
-	mnl_attr_for_each(a, m,
-			  sizeof(struct ifinfomsg)) if (mnl_attr_get_type(a) == type) return a;
+	nl_attr_for_each (a, m, sizeof(struct ifinfomsg))
+		if (mnl_attr_get_type(a) == type)
+			return a;
 	return NULL;
 }
 
@@ -139,9 +140,10 @@ static bool is_ours(const struct nlmsghdr *m)
 	if (!info || !group || mnl_attr_validate(group, MNL_TYPE_U32) < 0 ||
 	    mnl_attr_get_u32(group) != GROUP)
 		return false;
-	mnl_attr_for_each_nested(a, info) if (mnl_attr_get_type(a) == IFLA_INFO_KIND &&
-					      mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >=
-						      0) return str_eq(mnl_attr_get_str(a), "ifb");
+	nl_attr_for_each_nested (a, info)
+		if (mnl_attr_get_type(a) == IFLA_INFO_KIND &&
+		    mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0)
+			return str_eq(mnl_attr_get_str(a), "ifb");
 	return false;
 }
 

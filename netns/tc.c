@@ -136,16 +136,15 @@ void tc_del_shaper(struct nl_batch *b, int link)
 /* u32 with a key that all packets have; matchall is less common. */
 void tc_add_redirect(struct nl_batch *b, int link, int to)
 {
-	static const struct {
-		struct tc_u32_sel sel;
-		struct tc_u32_key key;
-	} all = {.sel = {.flags = TC_U32_TERMINAL, .nkeys = 1}};
+	const struct tc_u32_sel one = {.flags = TC_U32_TERMINAL, .nkeys = 1};
+	char sel[sizeof(one) + sizeof(struct tc_u32_key)] = {0};
 	const struct tc_mirred parms = {
 		.action = TC_ACT_STOLEN, .eaction = TCA_EGRESS_REDIR, .ifindex = (uint32_t)to};
 	const struct tcmsg qdisc = header(link, TC_H_INGRESS, INGRESS);
 	struct tcmsg filter = header(link, INGRESS, 0);
 	size_t options, actions, action, inner;
 
+	memcpy(sel, &one, sizeof(one));
 	nl_batch_add(b, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &qdisc, sizeof(qdisc),
 		     "look at what comes in by link %d", link);
 	nl_batch_tolerate(b, EEXIST);
@@ -156,7 +155,7 @@ void tc_add_redirect(struct nl_batch *b, int link, int to)
 		     "redirect what comes in by link %d", link);
 	nl_put_string(b, TCA_KIND, "u32");
 	options = nl_nest_start(b, TCA_OPTIONS);
-	nl_put(b, TCA_U32_SEL, &all, sizeof(all));
+	nl_put(b, TCA_U32_SEL, sel, sizeof(sel));
 	actions = nl_nest_start(b, TCA_U32_ACT);
 	action = nl_nest_start(b, 1);
 	nl_put_string(b, TCA_ACT_KIND, "mirred");
@@ -186,8 +185,9 @@ static const struct nlattr *within(const struct nlattr *nest, uint16_t type, siz
 
 	if (!nest)
 		return NULL;
-	mnl_attr_for_each_nested(a, nest) if (mnl_attr_get_type(a) == type &&
-					      mnl_attr_get_payload_len(a) >= len) return a;
+	nl_attr_for_each_nested (a, nest)
+		if (mnl_attr_get_type(a) == type && mnl_attr_get_payload_len(a) >= len)
+			return a;
 	return NULL;
 }
 
@@ -196,9 +196,9 @@ static const struct nlattr *top(const struct nlmsghdr *m, uint16_t type, size_t 
 {
 	const struct nlattr *a;
 
-	mnl_attr_for_each(a, m,
-			  sizeof(struct tcmsg)) if (mnl_attr_get_type(a) == type &&
-						    mnl_attr_get_payload_len(a) >= len) return a;
+	nl_attr_for_each (a, m, sizeof(struct tcmsg))
+		if (mnl_attr_get_type(a) == type && mnl_attr_get_payload_len(a) >= len)
+			return a;
 	return NULL;
 }
 

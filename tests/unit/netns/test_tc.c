@@ -45,7 +45,9 @@ static const struct nlattr *within(const struct nlattr *nest, uint16_t type)
 {
 	const struct nlattr *a;
 
-	mnl_attr_for_each_nested(a, nest) if (mnl_attr_get_type(a) == type) return a;
+	nl_attr_for_each_nested (a, nest)
+		if (mnl_attr_get_type(a) == type)
+			return a;
 	fail_msg("no attribute %u", type);
 	return NULL;
 }
@@ -54,7 +56,9 @@ static const struct nlattr *top(const struct nlmsghdr *m, uint16_t type)
 {
 	const struct nlattr *a;
 
-	mnl_attr_for_each(a, m, sizeof(struct tcmsg)) if (mnl_attr_get_type(a) == type) return a;
+	nl_attr_for_each (a, m, sizeof(struct tcmsg))
+		if (mnl_attr_get_type(a) == type)
+			return a;
 	fail_msg("no attribute %u", type);
 	return NULL;
 }
@@ -208,7 +212,7 @@ static void fair(void **state)
 	assert_int_equal(
 		mnl_attr_get_u32(within(top(message(b, 1), TCA_OPTIONS), TCA_FQ_CODEL_FLOWS)), 128);
 	/* The kernel refuses another number of flows, even the same one. */
-	mnl_attr_for_each_nested(a, top(message(b, 2), TCA_OPTIONS))
+	nl_attr_for_each_nested (a, top(message(b, 2), TCA_OPTIONS))
 		assert_int_not_equal(mnl_attr_get_type(a), TCA_FQ_CODEL_FLOWS);
 	assert_int_equal(tc_take_leaf(&read, message(b, 1), NULL), 0);
 	assert_true(read.is_fair);
