@@ -42,6 +42,11 @@ need_fair() {
 	shape in none >/dev/null
 }
 
+# Seconds of traffic: an emulated machine needs some more to be as even.
+span() {
+	if [ "$MODE" = vm ]; then echo $(($1 * 2)); else echo "$1"; fi
+}
+
 # near VALUE EXPECTED PERCENT
 near() {
 	awk -v v="$1" -v e="$2" -v p="$3" 'BEGIN { exit !(v >= e * (1 - p / 100) && v <= e * (1 + p / 100)) }' ||
@@ -110,7 +115,7 @@ near() {
 		shape in "${rate}Mbit" >/dev/null
 		shape out "${rate}Mbit" >/dev/null
 		for way in up down; do
-			said=$(tcp $way "$(seconds $((rate > 10 ? 3 : 5)))" -O 1)
+			said=$(tcp $way "$(span $((rate > 10 ? 3 : 4)))" -O 1)
 			echo "# $way $rate Mbit/s: $(goodput <<<"$said") kbit/s, $(jq .end.sum_sent.retransmits <<<"$said") retransmits" >&3
 			near "$(goodput <<<"$said")" $((rate * 956)) 5
 			# A policer makes it a tenth. The start of a flow is a part of it, which finds out how much it may send.
@@ -126,7 +131,7 @@ near() {
 	shape in 10Mbit >/dev/null
 	shape out 10Mbit >/dev/null
 	for way in up down; do
-		tcp $way "$(seconds 4)" >"$BATS_TEST_TMPDIR/tcp" 3>&- &
+		tcp $way "$(span 4)" >"$BATS_TEST_TMPDIR/tcp" 3>&- &
 		local pid=$!
 		sleep 1
 		times=$(rtt guest 20)
@@ -146,41 +151,50 @@ near() {
 	shape in 10Mbit >/dev/null
 	shape out 10Mbit >/dev/null
 	for way in up down; do
-		said=$(tcp $way "$(seconds 4)" -P 4 -O 1)
+		said=$(tcp $way "$(span 4)" -P 4 -O 1)
 		jq -c '[.end.streams[].receiver.bits_per_second | floor]' <<<"$said" >&3
 		jq -e '[.end.streams[].receiver.bits_per_second] | min > 0.8 * max' <<<"$said" >/dev/null ||
 			fail "$(jq -c '[.end.streams[].receiver.bits_per_second]' <<<"$said")"
 	done
 }
 
-@test "a change while it sends takes effect at once and loses no packet" {
-	local way k pid said
+@test "a change while it sends loses no packet" {
+	local way k pid said load=4M
+	# A slow machine stands still now and then, and what waits meanwhile must not become too much.
+	[ "$MODE" = host ] || load=1M
 	for way in up down; do
 		shape in 10Mbit >/dev/null
 		shape out 10Mbit >/dev/null
-		tcp $way 4 -u -b 4M -l 1200 >"$BATS_TEST_TMPDIR/udp" 3>&- &
+		tcp $way "$(span 4)" -u -b $load -l 1200 >"$BATS_TEST_TMPDIR/udp" 3>&- &
 		pid=$!
 		sleep 0.5
 		for k in {1..20}; do
 			shape in $((5 + k % 2 * 20))Mbit >/dev/null
 			shape out $((5 + k % 2 * 20))Mbit >/dev/null
+			kill -0 $pid || break
 			sleep 0.1
 		done
+		[ "$k" -gt 5 ]
 		wait $pid
 		said=$(jq -c '.end.sum | {packets, lost_packets}' "$BATS_TEST_TMPDIR/udp")
-		echo "# $way: $said" >&3
+		echo "# $way: $said, $k changes" >&3
 		equal "$(jq .lost_packets <<<"$said")" 0
-		[ "$(jq .packets <<<"$said")" -gt 1000 ] || fail "$said"
+		[ "$(jq .packets <<<"$said")" -gt 500 ] || fail "$said"
 	done
-	# A TCP that runs follows, down and up.
+}
+
+@test "a TCP that runs follows a change, down and up" {
+	local pid said unit
+	unit=$(span 1)
 	shape out 4Mbit >/dev/null
-	tcp up 8 -i 1 >"$BATS_TEST_TMPDIR/tcp" 3>&- &
+	tcp up $((8 * unit)) -i "$unit" >"$BATS_TEST_TMPDIR/tcp" 3>&- &
 	pid=$!
-	sleep 2.5
+	sleep $((2 * unit)).5
 	shape out 8Mbit >/dev/null
-	sleep 3
+	sleep $((3 * unit))
 	shape out 2Mbit >/dev/null
 	wait $pid
+	# What arrived in each piece of time.
 	said=$(jq -c '[.server_output_json.intervals[].sum.bits_per_second / 1000 | floor]' "$BATS_TEST_TMPDIR/tcp")
 	echo "# 4, 8, 2 Mbit/s: $said" >&3
 	near "$(jq '.[1]' <<<"$said")" 3824 15
@@ -192,7 +206,6 @@ near() {
 	local said
 	shape out 5Mbit >/dev/null
 	on guest ip link set eth0 mtu 9000
-	on guest ip link set eth0 txqueuelen 100000
 	on guest tc qdisc replace dev eth0 root pfifo limit 100000
 	said=$(tcp up 3 -u -b 50M -l 1200)
 	on guest tc qdisc delete dev eth0 root
@@ -372,8 +385,9 @@ near() {
 	on host ip link delete $IFB
 }
 
-@test "the 300th NIC is shaped as fast as the first" {
+@test "the last of many NICs is shaped as fast as the first" {
 	local n=300
+	[ "$MODE" = host ] || n=60
 	unshare --net "$P" many $n >"$BATS_TEST_TMPDIR/many"
 	# Medians of 21, as one alone waits for others.
 	mid() {
