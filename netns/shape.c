@@ -56,23 +56,40 @@ static int unsupported(int r, const char *what, struct err *err)
 	return err_set(err, EOPNOTSUPP, "the kernel cannot %s (%s)", what, err_text(&why));
 }
 
-/* Makes or changes the queue of a link. */
+/* Gives a link a queue with that rate. */
+static int make_queue(struct nl_sock *s, int link, const struct tc_sizes *sizes, struct err *err)
+{
+	_cleanup_nl_batch_ struct nl_batch *b = nl_batch_new();
+	int r;
+
+	tc_del_shaper(b, link);
+	tc_add_shaper(b, link);
+	tc_add_rate(b, link, sizes);
+	r = nl_batch_run(s, b, err);
+	return r < 0 ? unsupported(r, "hold a link to a rate: it has no 'htb'", err) : 0;
+}
+
+/* Makes or changes it. */
 static int set_queue(struct nl_sock *s, int link, const struct net_shape *want, struct err *err)
 {
-	_cleanup_nl_batch_ struct nl_batch *shaper = nl_batch_new(), *fair = nl_batch_new();
+	_cleanup_nl_batch_ struct nl_batch *rate = nl_batch_new(), *fair = nl_batch_new();
 	const struct tc_sizes sizes = tc_sizes(want->rate, want->mtu);
 	struct err why = ERR_INIT;
 	int r;
 
-	tc_add_shaper(shaper, link, &sizes);
-	r = nl_batch_run(s, shaper, err);
-	if (r < 0)
-		return unsupported(r, "hold a link to a rate: it has no 'tbf'", err);
-	tc_add_fair(fair, link, &sizes);
-	r = nl_batch_run(s, fair, &why);
-	/* Its absence is a matter of the status. */
-	if (r == -ENOENT)
-		return 0;
+	tc_add_rate(rate, link, &sizes);
+	r = nl_batch_run(s, rate, &why);
+	if (r == -ENOENT) {
+		why = ERR_INIT;
+		r = make_queue(s, link, &sizes, &why);
+	}
+	if (r >= 0) {
+		tc_add_fair(fair, link, &sizes);
+		r = nl_batch_run(s, fair, &why);
+		/* Its absence is a matter of the status. */
+		if (r == -ENOENT)
+			return 0;
+	}
 	if (r < 0 && err)
 		*err = why;
 	return r;

@@ -21,8 +21,6 @@
 
 /* Of a frame around a packet: Ethernet and two VLAN tags. */
 #define FRAME (ETH_HLEN + 8u)
-/* A packet that a guest hands over in one piece. */
-#define LONGEST 65536u
 #define FAST (256u << 10)
 #define FAIR_FLOWS 128u
 
@@ -38,8 +36,7 @@ static uint32_t clamp(uint64_t v, uint32_t min, uint32_t max)
 }
 
 /* What a timer misses that is late by 10 ms, on fast links by 2 ms; and never less than two frames.
- * All that is longer is cut: a flow of 10 Mbit/s that comes in pieces of 64 KiB would keep the link
- * for 50 ms. */
+ */
 static uint32_t burst(uint64_t rate, uint64_t frame)
 {
 	uint64_t slow = bytes_in(rate, 10000), fast = bytes_in(rate, 2000);
@@ -58,7 +55,7 @@ struct tc_sizes tc_sizes(uint64_t bits, uint32_t mtu)
 	return (struct tc_sizes){
 		.rate = rate,
 		.burst = burst(rate, frame),
-		.fifo = clamp(wait, 2 * LONGEST, 1u << 30),
+		.quantum = clamp(2 * frame, 1000, 200000),
 		.packets = clamp(wait / frame, 1000, 10240),
 		.memory = clamp(wait * 4, 1u << 20, 32u << 20),
 		.target = target,
@@ -76,23 +73,43 @@ static struct tcmsg header(int link, uint32_t parent, uint32_t handle)
 	};
 }
 
-void tc_add_shaper(struct nl_batch *b, int link, const struct tc_sizes *t)
+void tc_add_rate(struct nl_batch *b, int link, const struct tc_sizes *t)
+{
+	const struct tcmsg h = header(link, SHAPER, SHAPER_CLASS);
+	/* With this link layer the kernel needs no tables of times. */
+	const struct tc_ratespec rate = {.linklayer = TC_LINKLAYER_ETHERNET,
+					 .rate = clamp(t->rate, 0, UINT32_MAX)};
+	/* In ticks of 64 ns. */
+	const uint32_t buffer = clamp(t->burst * 1000000000ull / t->rate / 64, 1, UINT32_MAX);
+	const struct tc_htb_opt parms = {.rate = rate,
+					 .ceil = rate,
+					 .buffer = buffer,
+					 .cbuffer = buffer,
+					 .quantum = t->quantum};
+	size_t options;
+
+	nl_batch_add(b, RTM_NEWTCLASS, NLM_F_CREATE, &h, sizeof(h), "give link %d its rate", link);
+	nl_put_string(b, TCA_KIND, "htb");
+	options = nl_nest_start(b, TCA_OPTIONS);
+	nl_put(b, TCA_HTB_PARMS, &parms, sizeof(parms));
+	nl_put_u64(b, TCA_HTB_RATE64, t->rate);
+	nl_put_u64(b, TCA_HTB_CEIL64, t->rate);
+	nl_nest_end(b, options);
+}
+
+void tc_add_shaper(struct nl_batch *b, int link)
 {
 	const struct tcmsg h = header(link, TC_H_ROOT, SHAPER);
-	/* With this link layer the kernel needs no tables of times. */
-	const struct tc_tbf_qopt parms = {
-		.rate = {.linklayer = TC_LINKLAYER_ETHERNET, .rate = clamp(t->rate, 0, UINT32_MAX)},
-		.limit = t->fifo,
-	};
+	/* All packets are of its one class. */
+	const struct tc_htb_glob glob = {
+		.version = 3, .rate2quantum = 10, .defcls = TC_H_MIN(SHAPER_CLASS)};
 	size_t options;
 
 	nl_batch_add(b, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, &h, sizeof(h),
-		     "give link %d its rate", link);
-	nl_put_string(b, TCA_KIND, "tbf");
+		     "make the queue of link %d", link);
+	nl_put_string(b, TCA_KIND, "htb");
 	options = nl_nest_start(b, TCA_OPTIONS);
-	nl_put(b, TCA_TBF_PARMS, &parms, sizeof(parms));
-	nl_put_u32(b, TCA_TBF_BURST, t->burst);
-	nl_put_u64(b, TCA_TBF_RATE64, t->rate);
+	nl_put(b, TCA_HTB_INIT, &glob, sizeof(glob));
 	nl_nest_end(b, options);
 }
 
@@ -208,53 +225,64 @@ static bool is_kind(const struct nlattr *kind, const char *name)
 	       str_eq(mnl_attr_get_str(kind), name);
 }
 
-int tc_take_shaper(void *arg, const struct nlmsghdr *m, struct err *err)
+static uint64_t drops(const struct nlmsghdr *m)
 {
-	const struct nlattr *options = top(m, TCA_OPTIONS, 0), *parms, *rate64, *stats;
-	struct gnet_stats_queue queue;
+	const struct nlattr *stats =
+		within(top(m, TCA_STATS2, 0), TCA_STATS_QUEUE, sizeof(struct gnet_stats_queue));
+	struct gnet_stats_queue queue = {.drops = 0};
+
+	if (stats)
+		memcpy(&queue, mnl_attr_get_payload(stats), sizeof(queue));
+	return queue.drops;
+}
+
+int tc_take_rate(void *arg, const struct nlmsghdr *m, struct err *err)
+{
+	const struct nlattr *options = top(m, TCA_OPTIONS, 0), *parms, *ceil64;
 	struct tc_state *state = arg;
-	struct tc_tbf_qopt qopt;
+	struct tc_htb_opt opt;
 
 	(void)err;
-	if (m->nlmsg_type != RTM_NEWQDISC || !is_kind(top(m, TCA_KIND, 1), "tbf"))
+	if (m->nlmsg_type != RTM_NEWTCLASS || !is_kind(top(m, TCA_KIND, 1), "htb"))
 		return 0;
-	parms = within(options, TCA_TBF_PARMS, sizeof(qopt));
+	parms = within(options, TCA_HTB_PARMS, sizeof(opt));
 	if (!parms)
 		return 0;
-	memcpy(&qopt, mnl_attr_get_payload(parms), sizeof(qopt));
-	state->rate = qopt.rate.rate;
-	rate64 = within(options, TCA_TBF_RATE64, sizeof(uint64_t));
-	if (rate64)
-		state->rate = mnl_attr_get_u64(rate64);
-	stats = within(top(m, TCA_STATS2, 0), TCA_STATS_QUEUE, sizeof(queue));
-	if (stats) {
-		memcpy(&queue, mnl_attr_get_payload(stats), sizeof(queue));
-		state->drops = queue.drops;
-	}
+	memcpy(&opt, mnl_attr_get_payload(parms), sizeof(opt));
+	/* The ceiling is what holds. */
+	state->rate = opt.ceil.rate;
+	ceil64 = within(options, TCA_HTB_CEIL64, sizeof(uint64_t));
+	if (ceil64)
+		state->rate = mnl_attr_get_u64(ceil64);
+	state->drops = drops(m);
 	return 0;
 }
 
-int tc_take_leaf(void *arg, const struct nlmsghdr *m, struct err *err)
+int tc_take_fair(void *arg, const struct nlmsghdr *m, struct err *err)
 {
 	struct tc_state *state = arg;
 
 	(void)err;
-	if (m->nlmsg_type == RTM_NEWQDISC)
-		state->is_fair = is_kind(top(m, TCA_KIND, 1), "fq_codel");
+	if (m->nlmsg_type != RTM_NEWQDISC)
+		return 0;
+	state->is_fair = is_kind(top(m, TCA_KIND, 1), "fq_codel");
+	/* What it drops later than at once is in its own count only. */
+	state->drops = drops(m);
 	return 0;
 }
 
 int tc_read_shaper(struct nl_sock *s, int link, struct tc_state *ret, struct err *err)
 {
-	const struct tcmsg root = header(link, TC_H_ROOT, 0), leaf = header(link, SHAPER_CLASS, 0);
+	const struct tcmsg class = header(link, TC_H_UNSPEC, SHAPER_CLASS);
+	const struct tcmsg leaf = header(link, SHAPER_CLASS, 0);
 	struct tc_state state = TC_STATE_INIT;
 	struct err why = ERR_INIT;
 	int r;
 
-	r = nl_get(s, RTM_GETQDISC, &root, sizeof(root), tc_take_shaper, &state, "read a rate",
+	r = nl_get(s, RTM_GETTCLASS, &class, sizeof(class), tc_take_rate, &state, "read a rate",
 		   &why);
 	if (r >= 0 && state.rate > 0)
-		r = nl_get(s, RTM_GETQDISC, &leaf, sizeof(leaf), tc_take_leaf, &state,
+		r = nl_get(s, RTM_GETQDISC, &leaf, sizeof(leaf), tc_take_fair, &state,
 			   "read a fair queue", &why);
 	/* There is no such queue. */
 	if (r < 0 && r != -ENOENT) {

@@ -13,20 +13,23 @@
 
 /* What a rate means in sizes. */
 struct tc_sizes {
-	uint64_t rate;	  /* bytes per second */
-	uint32_t burst;	  /* bytes that may leave at once; longer packets are cut into segments */
-	uint32_t fifo;	  /* bytes that wait where there is no fair queue */
-	uint32_t packets; /* that wait in the fair queue */
-	uint32_t memory;  /* bytes, with what the kernel needs around a packet */
+	uint64_t rate;		   /* bytes per second */
+	uint32_t burst;		   /* bytes that may leave at once */
+	uint32_t quantum;	   /* bytes, of no meaning with one class, but it has to be there */
+	uint32_t packets;	   /* that wait in the fair queue */
+	uint32_t memory;	   /* bytes, with what the kernel needs around a packet */
 	uint32_t target, interval; /* of CoDel, us */
 };
 
 /* Of a rate in bits per second, and of a link with that MTU. */
 struct tc_sizes tc_sizes(uint64_t bits, uint32_t mtu);
 
-/* Makes the queue of what leaves by the link, or changes it without losing what waits in it.
- * Another queue of the link is replaced. -ENOENT from the run: the kernel cannot do it. */
-void tc_add_shaper(struct nl_batch *b, int link, const struct tc_sizes *t);
+/* Gives the queue of what leaves by the link its rate, and loses nothing of what waits in it.
+ * -ENOENT from the run: there is no such queue yet. */
+void tc_add_rate(struct nl_batch *b, int link, const struct tc_sizes *t);
+/* Makes that queue, without a rate, in the place of another. -ENOENT from the run: the kernel
+ * cannot do it. */
+void tc_add_shaper(struct nl_batch *b, int link);
 /* Puts the fair queue into it, unless it is there, and gives it the sizes. -ENOENT from the run:
  * the kernel has none, and packets wait in a plain one. */
 void tc_add_fair(struct nl_batch *b, int link, const struct tc_sizes *t);
@@ -53,6 +56,6 @@ int tc_read_shaper(struct nl_sock *s, int link, struct tc_state *ret, struct err
 int tc_read_redirect(struct nl_sock *s, int link, int *ret_to, struct err *err);
 
 /* What one message of the kernel says of it; others say nothing. (nl_visit) */
-int tc_take_shaper(void *state, const struct nlmsghdr *m, struct err *err);
-int tc_take_leaf(void *state, const struct nlmsghdr *m, struct err *err);
+int tc_take_rate(void *state, const struct nlmsghdr *m, struct err *err);
+int tc_take_fair(void *state, const struct nlmsghdr *m, struct err *err);
 int tc_take_redirect(void *to, const struct nlmsghdr *m, struct err *err);

@@ -71,10 +71,8 @@ near() {
 	contains "$output" "in rate=3000000000 "
 	contains "$output" "out rate=100000000000 "
 	# The tool that everybody has says the same.
-	run on host tc qdisc show dev vp root
-	contains "$output" "tbf 7650: "
-	contains "$output" "rate 3Gbit"
-	contains "$(on host tc qdisc show dev $IFB root)" "rate 100Gbit"
+	contains "$(on host tc class show dev vp)" "rate 3Gbit ceil 3Gbit"
+	contains "$(on host tc class show dev $IFB)" "rate 100Gbit ceil 100Gbit"
 	shape in none >/dev/null
 	run shape out none
 	equal "${lines[1]}" effective
@@ -108,19 +106,29 @@ near() {
 	on guest busybox ping -c 1 -W 10 -s 1000 "$WORLD_ADDRESS" >/dev/null
 }
 
+# tcp_gets RATE up|down: a machine that does other things, too, may need another try; too much is never right.
+tcp_gets() {
+	local said got resent try
+	for try in 1 2 3; do
+		said=$(tcp "$2" "$(span $(($1 > 10 ? 3 : 4)))" -O 1)
+		got=$(goodput <<<"$said")
+		# In per cent. A policer makes it ten and more. The start of a flow, which finds out how much it may send, is a part.
+		resent=$(jq '.end.sum_sent | .retransmits * 144800 / .bytes | floor' <<<"$said")
+		echo "# $2 $1 Mbit/s: $got kbit/s, $resent % sent twice" >&3
+		[ "$got" -le $(($1 * 956 * 105 / 100)) ] || break
+		[ "$got" -lt $(($1 * 956 * 95 / 100)) ] || [ "$resent" -gt 5 ] || return 0
+	done
+	fail "$2, $1 Mbit/s: $got kbit/s, $resent % sent twice, try $try"
+}
+
 @test "TCP gets what the rate allows, both ways, and hardly anything is sent twice" {
-	local rate way rates=(10 100) said
+	local rate way rates=(10 100)
 	[ "$MODE" = host ] || rates=(1 5)
 	for rate in "${rates[@]}"; do
 		shape in "${rate}Mbit" >/dev/null
 		shape out "${rate}Mbit" >/dev/null
 		for way in up down; do
-			said=$(tcp $way "$(span $((rate > 10 ? 3 : 4)))" -O 1)
-			echo "# $way $rate Mbit/s: $(goodput <<<"$said") kbit/s, $(jq .end.sum_sent.retransmits <<<"$said") retransmits" >&3
-			near "$(goodput <<<"$said")" $((rate * 956)) 5
-			# A policer makes it a tenth. The start of a flow is a part of it, which finds out how much it may send.
-			jq -e '.end.sum_sent | .retransmits * 1448 < .bytes * 0.03 + 65536' <<<"$said" >/dev/null ||
-				fail "lost: $(jq -c .end.sum_sent <<<"$said")"
+			tcp_gets "$rate" $way
 		done
 	done
 }
@@ -186,20 +194,21 @@ near() {
 @test "a TCP that runs follows a change, down and up" {
 	local pid said unit
 	unit=$(span 1)
-	shape out 4Mbit >/dev/null
-	tcp up $((8 * unit)) -i "$unit" >"$BATS_TEST_TMPDIR/tcp" 3>&- &
+	shape in 4Mbit >/dev/null
+	tcp down $((8 * unit)) >"$BATS_TEST_TMPDIR/tcp" 3>&- &
 	pid=$!
 	sleep $((2 * unit)).5
-	shape out 8Mbit >/dev/null
+	shape in 8Mbit >/dev/null
 	sleep $((3 * unit))
-	shape out 2Mbit >/dev/null
+	shape in 2Mbit >/dev/null
 	wait $pid
-	# What arrived in each piece of time.
-	said=$(jq -c '[.server_output_json.intervals[].sum.bits_per_second / 1000 | floor]' "$BATS_TEST_TMPDIR/tcp")
+	# What arrived in the time after each change had taken effect, by the second.
+	said=$(jq -c --argjson u "$unit" '[.intervals[].sum.bits_per_second / 1000 | floor]
+		| [.[$u:2 * $u], .[4 * $u:5 * $u], .[7 * $u:8 * $u] | add / length | floor]' "$BATS_TEST_TMPDIR/tcp")
 	echo "# 4, 8, 2 Mbit/s: $said" >&3
-	near "$(jq '.[1]' <<<"$said")" 3824 15
-	near "$(jq '.[4]' <<<"$said")" 7648 15
-	near "$(jq '.[7]' <<<"$said")" 1912 15
+	near "$(jq '.[0]' <<<"$said")" 3824 15
+	near "$(jq '.[1]' <<<"$said")" 7648 15
+	near "$(jq '.[2]' <<<"$said")" 1912 15
 }
 
 @test "a flood of packets from inside gets no more than the rate, whatever root inside does with its end" {
@@ -270,7 +279,7 @@ near() {
 	vm_only "unloads modules"
 	local module
 	on guest busybox ping -c 1 -W 2 "$WORLD_ADDRESS"
-	for module in sch_tbf ifb cls_u32 act_mirred sch_ingress; do
+	for module in sch_htb ifb cls_u32 act_mirred sch_ingress; do
 		await 10 modprobe -r "$module"
 		echo "install $module /bin/false" >/etc/modprobe.d/without.conf
 		run shape out 10Mbit
@@ -279,7 +288,7 @@ near() {
 		contains "$output" "${module#*_}"
 		[ -z "$(on host "$P" list)" ]
 		contains "$(on host "$P" read vp)" "out rate=none fair=no broken=no"
-		if [ $module = sch_tbf ]; then
+		if [ $module = sch_htb ]; then
 			run shape in 10Mbit
 			equal "$status" 1
 			contains "$output" "EOPNOTSUPP: the kernel cannot hold a link to a rate"
@@ -345,7 +354,7 @@ near() {
 		on guest busybox ping -c 1 -W 2 "$WORLD_ADDRESS"
 	done
 	# A rate that somebody else wrote is seen, too.
-	on host tc qdisc change dev $IFB root handle 7650: tbf rate 1gbit burst 100k limit 100k
+	on host tc class change dev $IFB parent 7650: classid 7650:1 htb rate 1gbit
 	contains "$(on host "$P" read vp)" "out rate=1000000000 "
 	on host tc qdisc replace dev $IFB root handle 1: pfifo
 	contains "$(on host "$P" read vp)" "out rate=none"

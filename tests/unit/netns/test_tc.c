@@ -81,17 +81,17 @@ static void sizes(void **state)
 {
 	static const struct {
 		uint64_t bits;
-		uint32_t mtu, burst, fifo, packets, memory, target;
+		uint32_t mtu, burst, packets, memory, target;
 	} rows[] = {
-		{NET_RATE_MIN, 1500, 3044, 131072, 1000, 1 << 20, 2283000},
-		{1000000, 1500, 3044, 131072, 1000, 1 << 20, 18264},
-		{10000000, 1500, 12500, 131072, 1000, 1 << 20, 5000},
-		{10000000, 9000, 18044, 131072, 1000, 1 << 20, 10826},
-		{100000000, 1500, 125000, 625000, 1000, 2500000, 5000},
-		{1000000000, 1500, 262144, 6250000, 4106, 25000000, 5000},
-		{10000000000, 1500, 2500000, 62500000, 10240, 32 << 20, 5000},
-		{NET_RATE_MAX, 1500, 25000000, 625000000, 10240, 32 << 20, 5000},
-		{NET_RATE_MAX, 65535, 25000000, 625000000, 9533, 32 << 20, 5000},
+		{NET_RATE_MIN, 1500, 3044, 1000, 1 << 20, 2283000},
+		{1000000, 1500, 3044, 1000, 1 << 20, 18264},
+		{10000000, 1500, 12500, 1000, 1 << 20, 5000},
+		{10000000, 9000, 18044, 1000, 1 << 20, 10826},
+		{100000000, 1500, 125000, 1000, 2500000, 5000},
+		{1000000000, 1500, 262144, 4106, 25000000, 5000},
+		{10000000000, 1500, 2500000, 10240, 32 << 20, 5000},
+		{NET_RATE_MAX, 1500, 25000000, 10240, 32 << 20, 5000},
+		{NET_RATE_MAX, 65535, 25000000, 9533, 32 << 20, 5000},
 	};
 
 	(void)state;
@@ -100,7 +100,6 @@ static void sizes(void **state)
 
 		assert_int_equal(t.rate, rows[i].bits / 8);
 		assert_int_equal(t.burst, rows[i].burst);
-		assert_int_equal(t.fifo, rows[i].fifo);
 		assert_int_equal(t.packets, rows[i].packets);
 		assert_int_equal(t.memory, rows[i].memory);
 		assert_int_equal(t.target, rows[i].target);
@@ -116,32 +115,41 @@ static void shaper(void **state)
 	const struct tc_sizes t = tc_sizes(NET_RATE_MAX, 1500);
 	struct tc_state read = TC_STATE_INIT;
 	const struct nlattr *options;
-	struct tc_tbf_qopt qopt;
-	const struct nlmsghdr *m;
+	const struct tcmsg *root, *class;
+	struct tc_htb_glob glob;
+	struct tc_htb_opt opt;
 
 	(void)state;
-	tc_add_shaper(b, LINK, &t);
+	tc_add_shaper(b, LINK);
+	tc_add_rate(b, LINK, &t);
 	tc_del_shaper(b, LINK);
 	finish(b);
-	m = message(b, 0);
-	/* Made where there is none, changed where it is: the kernel tells by the handle. */
-	is_about(m, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, TC_H_ROOT, "tbf");
-	assert_int_not_equal(((const struct tcmsg *)mnl_nlmsg_get_payload(m))->tcm_handle, 0);
-	options = top(m, TCA_OPTIONS);
-	assert_int_equal(mnl_attr_get_payload_len(within(options, TCA_TBF_PARMS)), sizeof(qopt));
-	memcpy(&qopt, mnl_attr_get_payload(within(options, TCA_TBF_PARMS)), sizeof(qopt));
-	assert_int_equal(qopt.rate.rate, UINT32_MAX);
-	assert_int_equal(qopt.rate.linklayer, TC_LINKLAYER_ETHERNET);
-	assert_int_equal(qopt.limit, t.fifo);
-	assert_int_equal(mnl_attr_get_u64(within(options, TCA_TBF_RATE64)), 12500000000);
-	assert_int_equal(mnl_attr_get_u32(within(options, TCA_TBF_BURST)), t.burst);
+	is_about(message(b, 0), RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, TC_H_ROOT, "htb");
+	root = mnl_nlmsg_get_payload(message(b, 0));
+	memcpy(&glob, mnl_attr_get_payload(within(top(message(b, 0), TCA_OPTIONS), TCA_HTB_INIT)),
+	       sizeof(glob));
+	assert_int_equal(glob.version, 3);
+	/* Made where there is none, changed where it is; every packet is of it. */
+	is_about(message(b, 1), RTM_NEWTCLASS, NLM_F_CREATE, root->tcm_handle, "htb");
+	class = mnl_nlmsg_get_payload(message(b, 1));
+	assert_int_equal(class->tcm_handle, root->tcm_handle | glob.defcls);
+	options = top(message(b, 1), TCA_OPTIONS);
+	memcpy(&opt, mnl_attr_get_payload(within(options, TCA_HTB_PARMS)), sizeof(opt));
+	assert_int_equal(opt.rate.rate, UINT32_MAX);
+	assert_int_equal(opt.ceil.rate, UINT32_MAX);
+	assert_int_equal(opt.rate.linklayer, TC_LINKLAYER_ETHERNET);
+	assert_int_equal(opt.ceil.linklayer, TC_LINKLAYER_ETHERNET);
+	assert_int_equal(opt.buffer, 2000000 / 64); /* 2 ms */
+	assert_int_equal(opt.cbuffer, opt.buffer);
+	assert_int_equal(mnl_attr_get_u64(within(options, TCA_HTB_RATE64)), 12500000000);
+	assert_int_equal(mnl_attr_get_u64(within(options, TCA_HTB_CEIL64)), 12500000000);
 	/* It is told in the same form. */
-	assert_int_equal(tc_take_shaper(&read, m, NULL), 0);
+	assert_int_equal(tc_take_rate(&read, message(b, 1), NULL), 0);
 	assert_int_equal(read.rate, 12500000000);
 	/* Whatever the root is, it goes. */
-	m = message(b, 1);
-	is_about(m, RTM_DELQDISC, 0, TC_H_ROOT, NULL);
-	assert_int_equal(((const struct tcmsg *)mnl_nlmsg_get_payload(m))->tcm_handle, 0);
+	is_about(message(b, 2), RTM_DELQDISC, 0, TC_H_ROOT, NULL);
+	assert_int_equal(((const struct tcmsg *)mnl_nlmsg_get_payload(message(b, 2)))->tcm_handle,
+			 0);
 }
 
 /* As the kernel says a rate of less than 2^32 bytes per second, and what it dropped. */
@@ -149,35 +157,35 @@ static void told(void **state)
 {
 	_cleanup_nl_batch_ struct nl_batch *b = nl_batch_new();
 	const struct tcmsg h = {.tcm_family = AF_UNSPEC, .tcm_ifindex = LINK};
-	const struct tc_tbf_qopt qopt = {.rate = {.rate = 1250000}};
+	const struct tc_htb_opt opt = {.rate = {.rate = 4711}, .ceil = {.rate = 1250000}};
 	const struct gnet_stats_queue queue = {.drops = 7};
 	struct tc_state read = TC_STATE_INIT;
 	size_t nest;
 
 	(void)state;
-	nl_batch_add(b, RTM_NEWQDISC, 0, &h, sizeof(h), "1");
-	nl_put_string(b, TCA_KIND, "tbf");
+	nl_batch_add(b, RTM_NEWTCLASS, 0, &h, sizeof(h), "1");
+	nl_put_string(b, TCA_KIND, "htb");
 	nest = nl_nest_start(b, TCA_OPTIONS);
-	nl_put(b, TCA_TBF_PARMS, &qopt, sizeof(qopt));
+	nl_put(b, TCA_HTB_PARMS, &opt, sizeof(opt));
 	nl_nest_end(b, nest);
 	nest = nl_nest_start(b, TCA_STATS2);
 	nl_put(b, TCA_STATS_QUEUE, &queue, sizeof(queue));
 	nl_nest_end(b, nest);
 	/* Others are no limit of ours, nor is one that is cut short. */
-	nl_batch_add(b, RTM_NEWQDISC, 0, &h, sizeof(h), "2");
-	nl_put_string(b, TCA_KIND, "noqueue");
-	nl_batch_add(b, RTM_NEWQDISC, 0, &h, sizeof(h), "3");
+	nl_batch_add(b, RTM_NEWTCLASS, 0, &h, sizeof(h), "2");
 	nl_put_string(b, TCA_KIND, "tbf");
+	nl_batch_add(b, RTM_NEWTCLASS, 0, &h, sizeof(h), "3");
+	nl_put_string(b, TCA_KIND, "htb");
 	nest = nl_nest_start(b, TCA_OPTIONS);
-	nl_put(b, TCA_TBF_PARMS, &qopt, 8);
+	nl_put(b, TCA_HTB_PARMS, &opt, 8);
 	nl_nest_end(b, nest);
-	nl_batch_add(b, RTM_NEWQDISC, 0, &h, sizeof(h), "4");
+	nl_batch_add(b, RTM_NEWTCLASS, 0, &h, sizeof(h), "4");
 	finish(b);
 	for (size_t k = 1; k < 4; k++) {
-		assert_int_equal(tc_take_shaper(&read, message(b, k), NULL), 0);
+		assert_int_equal(tc_take_rate(&read, message(b, k), NULL), 0);
 		assert_int_equal(read.rate, 0);
 	}
-	assert_int_equal(tc_take_shaper(&read, message(b, 0), NULL), 0);
+	assert_int_equal(tc_take_rate(&read, message(b, 0), NULL), 0);
 	assert_int_equal(read.rate, 1250000);
 	assert_int_equal(read.drops, 7);
 }
@@ -191,11 +199,11 @@ static void fair(void **state)
 	uint32_t parent;
 
 	(void)state;
-	tc_add_shaper(b, LINK, &t);
+	tc_add_rate(b, LINK, &t);
 	tc_add_fair(b, LINK, &t);
 	finish(b);
 	/* It is in the one class of the shaper. */
-	parent = ((const struct tcmsg *)mnl_nlmsg_get_payload(message(b, 0)))->tcm_handle | 1;
+	parent = ((const struct tcmsg *)mnl_nlmsg_get_payload(message(b, 0)))->tcm_handle;
 	is_about(message(b, 1), RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, parent, "fq_codel");
 	is_about(message(b, 2), RTM_NEWQDISC, 0, parent, "fq_codel");
 	assert_int_equal(((const struct tcmsg *)mnl_nlmsg_get_payload(message(b, 1)))->tcm_handle,
@@ -214,10 +222,8 @@ static void fair(void **state)
 	/* The kernel refuses another number of flows, even the same one. */
 	nl_attr_for_each_nested (a, top(message(b, 2), TCA_OPTIONS))
 		assert_int_not_equal(mnl_attr_get_type(a), TCA_FQ_CODEL_FLOWS);
-	assert_int_equal(tc_take_leaf(&read, message(b, 1), NULL), 0);
+	assert_int_equal(tc_take_fair(&read, message(b, 1), NULL), 0);
 	assert_true(read.is_fair);
-	assert_int_equal(tc_take_leaf(&read, message(b, 0), NULL), 0);
-	assert_false(read.is_fair);
 }
 
 static void redirect(void **state)
