@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Traffic control as netlink messages: a queue that sends at a rate, with a fair queue within, and
- * a redirection of what comes in. Built into batches and read back. (tc-tbf(8), tc-fq_codel(8),
+ * a redirection of what comes in. Built into batches and read back. (tc-htb(8), tc-fq_codel(8),
  * tc-u32(8), tc-mirred(8), linux/pkt_sched.h)
  */
 #pragma once
