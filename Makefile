@@ -92,12 +92,12 @@ HELPER_BINS := $(HELPER_SRCS:tests/helpers/%.c=$(O)/helpers/%)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps test unit demo shell lint format format-check install uninstall clean bench-neighbour help asan analyze
+.PHONY: all deps test unit demo shell lint format format-check install uninstall clean bench-neighbour bench-net help asan analyze
 
 all: $(BINS) $(SCHEMAS)
 
 help:
-	@echo 'targets: deps all test unit demo shell lint format format-check bench-neighbour asan analyze install uninstall clean'
+	@echo 'targets: deps all test unit demo shell lint format format-check bench-neighbour bench-net asan analyze install uninstall clean'
 
 deps:
 	$(Q)tests/deps
@@ -156,6 +156,12 @@ $(O)/tests/cg_probe: $(O)/obj/tests/cgroups/cg_probe.o $(call archive,cgroups) $
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^
 
+# The mechanisms of the network as commands, for tests/integration and tests/bench/net.
+$(O)/tests/shape_probe: $(O)/obj/tests/netns/shape_probe.o $(call archive,netns) $(call archive,base)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkglibs,$(LIBS_netns))
+
 # A client of vps-keeper, for tests/integration/keeper.bats.
 $(O)/tests/keeper_probe: $(O)/obj/tests/keeper/keeper_probe.o $(foreach m,keeper sandbox base,$(call archive,$(m)))
 	$(call say,LINK,$@)
@@ -166,7 +172,7 @@ unit: $(UNIT_BINS)
 	$(Q)tests/run unit $(UNIT_BINS)
 
 unit-bins: $(UNIT_BINS)
-helpers: $(HELPER_BINS) $(addprefix $(O)/tests/,sbx_probe cg_probe keeper_probe)
+helpers: $(HELPER_BINS) $(addprefix $(O)/tests/,sbx_probe cg_probe shape_probe keeper_probe)
 
 test: deps
 	$(Q)tests/run all
@@ -186,6 +192,11 @@ SH_FILES = $(shell git grep -lI --untracked -E '^\#!.*\b(ba)?sh\b' -- . 2>/dev/n
 bench-neighbour: deps
 	$(Q)$(MAKE) --no-print-directory all helpers
 	$(Q)O=$(O) tests/bench/neighbour/run $(if $(TIME),--time $(TIME))
+
+# How well rates are held on this machine's kernel, and what it costs; root.
+bench-net: deps
+	$(Q)$(MAKE) --no-print-directory all helpers
+	$(Q)O=$(O) tests/bench/net/run
 
 format:
 	$(Q)clang-format -i $(C_FILES)

@@ -321,9 +321,10 @@ static void kernel_text(const struct nlmsghdr *m, char *dst, size_t size)
 		skip += mnl_nlmsg_get_payload_len(&e->msg);
 	if (skip > mnl_nlmsg_get_payload_len(m))
 		return;
-	mnl_attr_for_each(a, m, (unsigned)skip) if (mnl_attr_get_type(a) == NLMSGERR_ATTR_MSG &&
-						    mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0)
-		str_escape(dst, size, mnl_attr_get_str(a));
+	nl_attr_for_each (a, m, (unsigned)skip)
+		if (mnl_attr_get_type(a) == NLMSGERR_ATTR_MSG &&
+		    mnl_attr_validate(a, MNL_TYPE_NUL_STRING) >= 0)
+			str_escape(dst, size, mnl_attr_get_str(a));
 }
 
 static int say(struct err *err, int code, const char *what, const char *text)
@@ -491,30 +492,47 @@ static int read_dump(struct dump *d, struct err *err)
 	return r;
 }
 
+/* Asks and reads to the end of the answer: 1 = it was interrupted by a change. */
+static int ask(struct dump *d, uint16_t type, uint16_t flags, const void *header, size_t len,
+	       struct err *err)
+{
+	_cleanup_free_ struct nlmsghdr *m = calloc(1, NLMSG_SPACE(len));
+	int r;
+
+	if (!m)
+		return err_set(err, ENOMEM, "cannot %s: out of memory", d->what);
+	m->nlmsg_len = (uint32_t)NLMSG_LENGTH(len);
+	m->nlmsg_type = type;
+	m->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
+	m->nlmsg_seq = ++d->s->seq;
+	memcpy(mnl_nlmsg_get_payload(m), header, len);
+	r = send_all(d->s, m, m->nlmsg_len, err);
+	if (r >= 0)
+		r = read_dump(d, err);
+	return r < 0 ? r : d->is_interrupted;
+}
+
 int nl_dump(struct nl_sock *s, uint16_t type, const void *header, size_t len, nl_visit *visit,
 	    void (*restart)(void *arg), void *arg, const char *what, struct err *err)
 {
 	for (int try = 0; try < DUMP_TRIES; try++) {
-		_cleanup_free_ struct nlmsghdr *m = calloc(1, NLMSG_SPACE(len));
 		struct dump d = {.s = s, .visit = visit, .arg = arg, .what = what};
 		int r;
 
-		if (!m)
-			return err_set(err, ENOMEM, "cannot %s: out of memory", what);
 		if (try > 0 && restart)
 			restart(arg);
-		m->nlmsg_len = (uint32_t)NLMSG_LENGTH(len);
-		m->nlmsg_type = type;
-		m->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-		m->nlmsg_seq = ++s->seq;
-		memcpy(mnl_nlmsg_get_payload(m), header, len);
-		r = send_all(s, m, m->nlmsg_len, err);
-		if (r >= 0)
-			r = read_dump(&d, err);
-		if (r < 0)
+		r = ask(&d, type, NLM_F_DUMP, header, len, err);
+		if (r <= 0)
 			return r;
-		if (!d.is_interrupted)
-			return 0;
 	}
 	return err_set(err, EAGAIN, "cannot %s: it changes all the time", what);
+}
+
+int nl_get(struct nl_sock *s, uint16_t type, const void *header, size_t len, nl_visit *visit,
+	   void *arg, const char *what, struct err *err)
+{
+	struct dump d = {.s = s, .visit = visit, .arg = arg, .what = what};
+
+	/* Traffic control answers to an echo only. */
+	return ask(&d, type, NLM_F_ACK | NLM_F_ECHO, header, len, err);
 }

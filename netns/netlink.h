@@ -92,3 +92,22 @@ typedef int nl_visit(void *arg, const struct nlmsghdr *m, struct err *err);
  * caller can drop what it has. */
 int nl_dump(struct nl_sock *s, uint16_t type, const void *header, size_t len, nl_visit *visit,
 	    void (*restart)(void *arg), void *arg, const char *what, struct err *err);
+
+/* Asks for the one object that the fixed header names; its message goes to 'visit', and no message
+ * does when there is an answer but nothing to tell. -ENOENT, -ENODEV ... as the kernel says. */
+int nl_get(struct nl_sock *s, uint16_t type, const void *header, size_t len, nl_visit *visit,
+	   void *arg, const char *what, struct err *err);
+
+/* --- attributes ------------------------------------------------------------------------------ */
+
+/* Those behind the fixed header of a message, and those within one: libmnl's, without the casts
+ * that take the const away. */
+#define nl_attr_for_each(a, m, header_len)                                                         \
+	for ((a) = mnl_nlmsg_get_payload_offset((m), (header_len)); mnl_attr_ok(                   \
+		     (a), (int)((const char *)mnl_nlmsg_get_payload_tail(m) - (const char *)(a))); \
+	     (a) = mnl_attr_next(a))
+#define nl_attr_for_each_nested(a, nest)                                                           \
+	for ((a) = mnl_attr_get_payload(nest);                                                     \
+	     mnl_attr_ok((a), (int)((const char *)mnl_attr_get_payload(nest) +                     \
+				    mnl_attr_get_payload_len(nest) - (const char *)(a)));          \
+	     (a) = mnl_attr_next(a))

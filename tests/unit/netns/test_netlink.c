@@ -127,8 +127,9 @@ static int take_name(void *arg, const struct nlmsghdr *m, struct err *err)
 	const struct nlattr *a;
 
 	n->n++;
-	mnl_attr_for_each(a, m, sizeof(struct ifinfomsg)) if (mnl_attr_get_type(a) == IFLA_IFNAME)
-		n->has_lo |= strcmp(mnl_attr_get_str(a), "lo") == 0;
+	nl_attr_for_each (a, m, sizeof(struct ifinfomsg))
+		if (mnl_attr_get_type(a) == IFLA_IFNAME)
+			n->has_lo |= strcmp(mnl_attr_get_str(a), "lo") == 0;
 	return n->stop ? err_set(err, n->stop, "enough") : 0;
 }
 
@@ -166,6 +167,39 @@ static void dumped(void **state)
 	assert_non_null(strstr(err.msg, "cannot list x"));
 }
 
+static void got(void **state)
+{
+	_cleanup_nl_sock_ struct nl_sock s = NL_SOCK_INIT;
+	const struct ifinfomsg none = {.ifi_family = AF_UNSPEC, .ifi_index = 0x7ffffff0};
+	struct names n = {.n = 0};
+	struct err err = ERR_INIT;
+
+	(void)state;
+	if (nl_sock_open(NETLINK_ROUTE, &s, &err) < 0)
+		skip();
+	assert_int_equal(nl_get(&s, RTM_GETLINK, &loopback, sizeof(loopback), take_name, &n,
+				"look at lo", &err),
+			 0);
+	assert_int_equal(n.n, 1);
+	assert_true(n.has_lo);
+	assert_int_equal(
+		nl_get(&s, RTM_GETLINK, &none, sizeof(none), take_name, &n, "look at it", &err),
+		-ENODEV);
+	assert_non_null(strstr(err.msg, "cannot look at it"));
+	assert_int_equal(n.n, 1);
+	/* The acknowledgement was read, too. */
+	n.stop = ECANCELED;
+	err = ERR_INIT;
+	assert_int_equal(nl_get(&s, RTM_GETLINK, &loopback, sizeof(loopback), take_name, &n,
+				"look at lo", &err),
+			 -ECANCELED);
+	n.stop = 0;
+	assert_int_equal(nl_get(&s, RTM_GETLINK, &loopback, sizeof(loopback), take_name, &n,
+				"look at lo", &err),
+			 0);
+	assert_int_equal(n.n, 3);
+}
+
 static void answered(void **state)
 {
 	_cleanup_nl_sock_ struct nl_sock s = NL_SOCK_INIT;
@@ -193,7 +227,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(built),  cmocka_unit_test(silent),   cmocka_unit_test(too_long),
-		cmocka_unit_test(dumped), cmocka_unit_test(answered),
+		cmocka_unit_test(dumped), cmocka_unit_test(answered), cmocka_unit_test(got),
 	};
 
 	return cmocka_run_group_tests_name("netlink", tests, NULL, NULL);
