@@ -322,7 +322,7 @@ static int count_one(void *arg, const char *nic, enum net_way way, int family,
 
 static void number_facts(struct facts *f, unsigned k)
 {
-	(void)str_fmt(f->nic.name, sizeof(f->nic.name), "vp%012x0", k);
+	(void)str_fmt(f->nic.name, sizeof(f->nic.name), "vpbe%010x0", k);
 	f->nic.mac[4] = (uint8_t)(k >> 8);
 	f->nic.mac[5] = (uint8_t)k;
 	for (size_t i = 0; i < f->nic.n_addrs; i++) {
