@@ -78,7 +78,8 @@ struct net_ports {
 
 struct net_forward {
 	uint8_t protocol;
-	struct addr host; /* an address of the host; ADDR_NONE = any of them, in the family of 'to' */
+	struct addr
+		host; /* an address of the host; ADDR_NONE = any of them, in the family of 'to' */
 	uint16_t port;
 	struct addr to; /* of the guest */
 	uint16_t to_port;

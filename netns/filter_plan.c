@@ -90,8 +90,8 @@ static struct filter_elem *begin_named(struct filter_plan *p, enum filter_set se
 static bool is_odd(const struct addr *a)
 {
 	static const char *const odd[] = {
-		"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/96",
-		"ff00::/8",  "::ffff:0:0/96",
+		"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3",
+		"::/96",     "ff00::/8",    "::ffff:0:0/96",
 	};
 	struct addr net;
 
@@ -111,8 +111,8 @@ static int check_addr(const struct net_filter_nic *nic, const struct addr *a, st
 	if (is_odd(a))
 		return err_set(err, EINVAL, "'%s' is no address for a guest", text);
 	if (!addr_is_single(a) && (a->family == AF_INET || !addr_is_network(a)))
-		return err_set(err, EINVAL,
-			       "'%s' must be a single address, or a network of IPv6", text);
+		return err_set(err, EINVAL, "'%s' must be a single address, or a network of IPv6",
+			       text);
 	return 0;
 }
 
@@ -143,8 +143,7 @@ static int check_forward(const struct net_filter_nic *nic, const struct net_forw
 			       "port %u is forwarded from no single address of the same family",
 			       f->port);
 	for (size_t i = 0; i < nic->n_addrs; i++)
-		if (f->to.family && addr_contains(&nic->addrs[i], &f->to) &&
-		    addr_is_single(&f->to))
+		if (f->to.family && addr_contains(&nic->addrs[i], &f->to) && addr_is_single(&f->to))
 			return 0;
 	if (f->to.family)
 		addr_format(text, &f->to);
@@ -284,9 +283,8 @@ static void plan_caps(struct filter_plan *p, const struct net_filter_nic *nic)
 	}
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
 		for (uint32_t k = 0; counts[i] > 0 && k < NET_FILTER_BUCKETS; k++) {
-			struct filter_elem *e =
-				begin_named(p, i ? FILTER_CONNECTIONS_IN : FILTER_CONNECTIONS_OUT,
-					    nic);
+			struct filter_elem *e = begin_named(
+				p, i ? FILTER_CONNECTIONS_IN : FILTER_CONNECTIONS_OUT, nic);
 
 			key_u32(e, k);
 			e->a = (counts[i] + NET_FILTER_BUCKETS - 1) / NET_FILTER_BUCKETS;

@@ -2,6 +2,8 @@
 /* Facts about interfaces as elements of the packet filter's sets, before they are sent. */
 #pragma once
 
+#include <linux/netfilter/nfnetlink.h>
+
 #include "netns/filter.h"
 
 /* The sets and maps of the rules that change. */
@@ -64,7 +66,7 @@ struct filter_set_row {
 	const char *what; /* in errors: "the addresses" */
 	enum filter_kind kind;
 	bool is_arp;
-	bool is_single;	   /* elements go one by one, so that an error is about one */
+	bool is_single;	  /* elements go one by one, so that an error is about one */
 	bool may_overlap; /* the same element twice is one */
 };
 
@@ -104,3 +106,23 @@ int filter_plan_finish(struct filter_plan *p, struct err *err);
 int filter_elem_compare(const struct filter_elem *a, const struct filter_elem *b);
 /* Whether an element of the same key may stay as it is. What is counted is no difference. */
 bool filter_elem_same(const struct filter_elem *a, const struct filter_elem *b);
+/* Takes out of both what may stay as it is. */
+void filter_plan_diff(struct filter_plan *gone, struct filter_plan *come);
+
+/* --- requests -------------------------------------------------------------------------------- */
+
+static inline uint16_t filter_type(unsigned message)
+{
+	return (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | message);
+}
+
+static inline struct nfgenmsg filter_header(uint8_t family)
+{
+	return (struct nfgenmsg){.nfgen_family = family, .version = NFNETLINK_V0};
+}
+
+/* What begins and ends a transaction: NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END. */
+void filter_mark(struct nl_batch *b, uint16_t type);
+/* Adds or removes elements, as few requests as errors allow. The plan is finished. */
+void filter_requests(struct nl_batch *b, const char *table, bool is_new,
+		     const struct filter_plan *p);

@@ -36,8 +36,7 @@ static uint64_t be64_of(const struct nlattr *a)
 static int visit_elem(const struct reading *q, const struct nlattr *elem)
 {
 	const struct nlattr *key = find(find(elem, NFTA_SET_ELEM_KEY, 0), NFTA_DATA_VALUE, KEY_LEN);
-	const struct nlattr *data =
-		find(find(elem, NFTA_SET_ELEM_EXPR, 0), NFTA_EXPR_DATA, 0);
+	const struct nlattr *data = find(find(elem, NFTA_SET_ELEM_EXPR, 0), NFTA_EXPR_DATA, 0);
 	struct net_counter c;
 	char name[IFNAMSIZ + 1];
 	const uint8_t *k;
@@ -86,9 +85,9 @@ int net_filter_read(struct net_filter *f, net_filter_visit *visit, void *arg, st
 		mnl_attr_put_strz(m, NFTA_SET_ELEM_LIST_TABLE, f->table);
 		mnl_attr_put_strz(m, NFTA_SET_ELEM_LIST_SET,
 				  filter_sets[FILTER_OUT_PUBLIC + w].name);
-		r = nl_dump(&f->sock, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETSETELEM), g,
-			    mnl_nlmsg_get_payload_len(m), visit_set, NULL, &q,
-			    "read the counters", err);
+		r = nl_dump(&f->sock, filter_type(NFT_MSG_GETSETELEM), g,
+			    mnl_nlmsg_get_payload_len(m), visit_set, NULL, &q, "read the counters",
+			    err);
 		if (r < 0)
 			return r;
 	}

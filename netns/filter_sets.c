@@ -129,3 +129,26 @@ int filter_plan_finish(struct filter_plan *p, struct err *err)
 	p->n = n;
 	return 0;
 }
+
+void filter_plan_diff(struct filter_plan *a, struct filter_plan *b)
+{
+	size_t i = 0, k = 0, n_a = 0, n_b = 0;
+
+	while (i < a->n || k < b->n) {
+		int order = i == a->n	? 1
+			    : k == b->n ? -1
+					: filter_elem_compare(&a->elems[i], &b->elems[k]);
+
+		if (order == 0 && filter_elem_same(&a->elems[i], &b->elems[k])) {
+			i++;
+			k++;
+			continue;
+		}
+		if (order <= 0)
+			a->elems[n_a++] = a->elems[i++];
+		if (order >= 0)
+			b->elems[n_b++] = b->elems[k++];
+	}
+	a->n = n_a;
+	b->n = n_b;
+}

@@ -200,8 +200,8 @@ static void flags_of(struct facts *f, char *s)
 		const char *name;
 		unsigned flag;
 	} rows[] = {
-		{"tracked", NET_NIC_TRACKED},	{"open", NET_NIC_OPEN},
-		{"closed", NET_NIC_CLOSED},	{"pingable", NET_NIC_PINGABLE},
+		{"tracked", NET_NIC_TRACKED}, {"open", NET_NIC_OPEN},
+		{"closed", NET_NIC_CLOSED},   {"pingable", NET_NIC_PINGABLE},
 		{"no-smtp", NET_NIC_NO_SMTP},
 	};
 	const char *word;
