@@ -150,7 +150,7 @@ static int visit_table(void *arg, const struct nlmsghdr *m, struct err *err)
 	struct search *s = arg;
 	const char *name = NULL;
 	uint32_t owner = 0;
-	const struct nlattr *a;
+	struct nlattr *a;
 
 	(void)err;
 	mnl_attr_for_each(a, m, sizeof(struct nfgenmsg))

@@ -20,7 +20,7 @@ struct reading {
 /* The attribute of a type within a nest; NULL when it is not there or too short. */
 static const struct nlattr *find(const struct nlattr *nest, uint16_t type, size_t len)
 {
-	const struct nlattr *a;
+	struct nlattr *a;
 
 	if (nest)
 		mnl_attr_for_each_nested(a, nest) if (mnl_attr_get_type(a) == type &&
@@ -53,7 +53,7 @@ static int visit_elem(const struct reading *q, const struct nlattr *elem)
 
 static int visit_set(void *arg, const struct nlmsghdr *m, struct err *err)
 {
-	const struct nlattr *a, *elem;
+	struct nlattr *a, *elem;
 	int r;
 
 	mnl_attr_for_each(a, m, sizeof(struct nfgenmsg))

@@ -22,7 +22,7 @@ WAIT = float(os.environ.get("WAIT", "0.5"))
 
 
 def frames4():
-    from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
+    from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_LSRR, fragment
     from scapy.layers.l2 import Dot1Q, Ether
     from scapy.packet import Raw
     own, other, world = "10.77.0.10", "10.77.0.11", "192.0.2.1"
@@ -60,6 +60,7 @@ def frames4():
         e / ip(24, dst="169.254.169.254") / TCP(dport=80),
         e / ip(25, "10.77.0.12") / TCP(dport=80, flags="R"),
         e / ip(26, dst="192.0.2.2") / ICMP(type=10),
+        e / ip(27, dst="192.0.2.2", options=[IPOption_LSRR(routers=["10.77.0.12"])]) / u,
     ]
     late = [e / ip(40, dst="192.0.2.255") / u, e / ip(41, dst="192.0.2.2") / u, e / ip(42, dst="10.77.0.12") / u,
             e / ip(43, dst="192.0.2.2", proto=47) / Raw(b"\0" * 8), e / ip(44, dst="10.77.0.12", proto=47) / Raw(b"\0" * 8)]

@@ -48,7 +48,7 @@ static void die(const char *what, const char *which)
 
 static uint64_t number(const char *s)
 {
-	uint64_t v;
+	uint64_t v = 0;
 
 	if (!s || num_parse_u64(s, 0, UINT64_MAX, &v) < 0)
 		die("no number", s ? s : "");

@@ -318,7 +318,7 @@ static void requested(void **state)
 	for (m = mnl_nlmsg_next(m, &left); m->nlmsg_type != NFNL_MSG_BATCH_END;
 	     m = mnl_nlmsg_next(m, &left)) {
 		const struct nfgenmsg *g = mnl_nlmsg_get_payload(m);
-		const struct nlattr *a, *e;
+		struct nlattr *a, *e;
 		const char *set = "";
 
 		assert_true(mnl_nlmsg_ok(m, left));
