@@ -483,8 +483,15 @@ held() {
 	in_ns host ip link set vp00000000000a0 group 30320 name other
 	reaches_not a tcp 192.0.2.1 80
 	reaches_not b tcp 10.77.0.10 80
-	in_ns host ip link set other group 0 name vp00000000000a0
-	reaches a tcp 192.0.2.1 80
+	# Even when nothing says whose it is, or its address.
+	# shellcheck disable=SC2046
+	p remove $(facts a)
+	reaches_not a udp 192.0.2.2 9999
+	reaches_not a tcp 192.0.2.1 80
+	in_ns host ip link set other group 0
+	reaches a udp 192.0.2.2 9999
+	in_ns host ip link set other name vp00000000000a0
+	reaches_not a udp 192.0.2.2 9999
 }
 
 @test "a transaction is done as a whole or refused with a reason; what stays of the facts goes on" {
