@@ -96,8 +96,9 @@ struct net_filter_nic {
 	uint8_t mac[6];	     /* of the guest's end */
 	uint32_t tenant;     /* 1..NET_FILTER_TENANT_MAX; those of one tenant have the same */
 	unsigned flags;	     /* enum net_nic_flags */
-	/* Single addresses, those of the link (fe80::) as well; of IPv6 also networks, of which the
-	 * guest may use whatever is routed to this interface. */
+	/* Single addresses, those of the link (fe80::) as well, to which the one made of the MAC is
+	 * added; of IPv6 also networks, of which the guest may use whatever is routed to this
+	 * interface. */
 	const struct addr *addrs;
 	size_t n_addrs;
 	const struct net_ports *allowed;

@@ -214,6 +214,22 @@ static void plan_addr(struct filter_plan *p, const struct net_filter_nic *nic, c
 		key_addr(begin(p, is_tracked ? FILTER_TRACKED6 : FILTER_UNTRACKED6), a);
 }
 
+/* The address that kernels and network managers make of the MAC by themselves (RFC 4291, appendix
+ * A), and may prefer to the one that was given. */
+static void plan_own_link(struct filter_plan *p, const struct net_filter_nic *nic)
+{
+	const uint8_t *m = nic->mac;
+	const struct addr a = {
+		AF_INET6,
+		128,
+		{0xfe, 0x80, 0, 0, 0, 0, 0, 0, m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]}};
+
+	for (size_t i = 0; i < nic->n_addrs; i++)
+		if (addr_equal(&nic->addrs[i], &a))
+			return;
+	plan_addr(p, nic, &a);
+}
+
 static void plan_forward(struct filter_plan *p, const struct net_forward *f)
 {
 	bool is_any = f->host.family == 0;
@@ -341,6 +357,7 @@ static int plan_nic(struct filter_plan *p, const struct net_filter_nic *nic, str
 	key(begin_named(p, FILTER_MACS, nic), nic->mac, sizeof(nic->mac), 8);
 	for (size_t i = 0; i < nic->n_addrs; i++)
 		plan_addr(p, nic, &nic->addrs[i]);
+	plan_own_link(p, nic);
 	for (size_t i = 0; i < nic->n_forwards; i++)
 		plan_forward(p, &nic->forwards[i]);
 	if (nic->n_forwards > 0)

@@ -28,6 +28,7 @@ guest() {
 	in_ns host ip link add "$nic" address ee:ee:ee:ee:ee:ee type veth peer name eth0 address "02:00:00:00:00:0$2" netns "$pid"
 	in_ns host sh -c "echo 0 >/proc/sys/net/ipv4/conf/$nic/rp_filter; echo 0 >/proc/sys/net/ipv6/conf/$nic/accept_dad"
 	in_ns host ip -b - <<-END
+		link set $nic addrgenmode none
 		link set $nic up
 		addr add 169.254.1.1/32 dev $nic scope link
 		addr add fe80::1/64 dev $nic nodad
@@ -37,6 +38,7 @@ guest() {
 		neigh replace $4 lladdr 02:00:00:00:00:0$2 dev $nic nud permanent
 	END
 	in_ns "$1" ip -b - <<-END
+		link set eth0 addrgenmode none
 		link set eth0 up
 		addr add $3/32 dev eth0
 		addr add $4/128 dev eth0 nodad

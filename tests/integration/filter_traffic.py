@@ -116,7 +116,8 @@ def frames6():
     fine = [e / ip(90) / u, e / ip(91, dst="fd00::2") / v6.ICMPv6EchoRequest(),
             e / ip(92, link, "fe80::1") / v6.ICMPv6ND_NS(tgt="fe80::1") / sll(lladdr=OWN),
             e / ip(93, link, "fe80::1") / v6.ICMPv6ND_NA(tgt=own, R=0, S=1) / tll(lladdr=OWN),
-            e / ip(94, link, "ff02::1:ff00:1") / v6.ICMPv6ND_NS(tgt="fe80::1") / sll(lladdr=OWN)]
+            e / ip(94, link, "ff02::1:ff00:1") / v6.ICMPv6ND_NS(tgt="fe80::1") / sll(lladdr=OWN),
+            e / ip(95, "fe80::ff:fe00:a", "fe80::1") / v6.ICMPv6ND_NS(tgt="fe80::1") / sll(lladdr=OWN)]
     return (early, 101, "early"), (late, 140, "late"), (fine, 190, "fine")
 
 

@@ -96,10 +96,14 @@ static void planned(void **state)
 	assert_int_equal(e->key_len, 28);
 	assert_memory_equal(e->key, source, sizeof(source));
 	assert_int_equal(first(&p, FILTER_SOURCE6)->key_len, 40);
-	assert_int_equal(count(&p, FILTER_SOURCE6), 2);
+	/* The one of the MAC comes by itself. */
+	assert_int_equal(count(&p, FILTER_SOURCE6), 3);
+	e = first(&p, FILTER_TARGETS);
+	assert_memory_equal(e->key + 16, "\xfd\x77\0\0\0\0\0\0\0\0\0\0\0\0\0\7", 16);
+	assert_memory_equal(e[2].key + 16, "\xfe\x80\0\0\0\0\0\0\0\0\0\xff\xfe\1\2\3", 16);
 	assert_int_equal(first(&p, FILTER_PREFIX6)->key_len, 24);
 	assert_int_equal(first(&p, FILTER_MACS)->key_len, 24);
-	assert_int_equal(count(&p, FILTER_TARGETS), 2);
+	assert_int_equal(count(&p, FILTER_TARGETS), 3);
 	assert_int_equal(count(&p, FILTER_ARP_SENDERS), 1);
 	/* Those of the link are the same on many interfaces. */
 	assert_int_equal(count(&p, FILTER_TRACKED6), 1);
