@@ -61,7 +61,7 @@ LIBS_sandbox :=
 LIBS_keeper :=
 LIBS_instance := sqlite3 libsystemd jansson
 LIBS_daemon := libmicrohttpd sqlite3 libsystemd jansson
-LIBS_jobs := libarchive nettle libseccomp jansson
+LIBS_jobs := libarchive nettle libseccomp libnftables jansson
 LIBS_cli := jansson
 
 # Programs: main.c of a module, and how it is linked.
@@ -168,11 +168,17 @@ $(O)/tests/keeper_probe: $(O)/obj/tests/keeper/keeper_probe.o $(foreach m,keeper
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
 
+# netns/filter as commands, for tests/integration/filter.bats.
+$(O)/tests/filter_probe: $(O)/obj/tests/netns/filter_probe.o $(call archive,netns) $(call archive,base)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkglibs,libmnl)
+
 unit: $(UNIT_BINS)
 	$(Q)tests/run unit $(UNIT_BINS)
 
 unit-bins: $(UNIT_BINS)
-helpers: $(HELPER_BINS) $(addprefix $(O)/tests/,sbx_probe cg_probe shape_probe keeper_probe)
+helpers: $(HELPER_BINS) $(addprefix $(O)/tests/,sbx_probe cg_probe shape_probe keeper_probe filter_probe)
 
 test: deps
 	$(Q)tests/run all
@@ -222,10 +228,10 @@ MANDIR ?= $(PREFIX)/share/man
 SHAREDIR := $(PREFIX)/share/vpsd
 UNITS := vpsd.service vps-guests.service
 MANS := $(notdir $(wildcard docs/*.[58]))
-DEFAULTS := $(patsubst config/defaults/%,%,$(wildcard config/defaults/*.json config/defaults/*/*.json))
+DEFAULTS := $(patsubst config/defaults/%,%,$(wildcard config/defaults/*.json config/defaults/*/*.json config/defaults/*.nft))
 # What an operator edits is copied once; the tenants are an example only, and a copy of a seccomp
-# profile would stand in the way of its next version.
-OWN := $(filter-out tenants/% seccomp/%,$(DEFAULTS))
+# profile or of the packet filter's rules would stand in the way of its next version.
+OWN := $(filter-out tenants/% seccomp/% %.nft,$(DEFAULTS))
 
 install: all
 	$(call say,INSTALL,$(DESTDIR)$(PREFIX))

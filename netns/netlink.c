@@ -49,7 +49,7 @@ static int set_option(int fd, int level, int option, int value, const char *name
 	return 0;
 }
 
-int nl_sock_open(int protocol, struct nl_sock *ret, struct err *err)
+static int set_options(int fd, struct err *err)
 {
 	static const struct {
 		int level, option, value;
@@ -62,6 +62,19 @@ int nl_sock_open(int protocol, struct nl_sock *ret, struct err *err)
 		{SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_ROOM, "SO_SNDBUFFORCE"},
 		{SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_ROOM, "SO_RCVBUFFORCE"},
 	};
+	int r;
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		r = set_option(fd, options[i].level, options[i].option, options[i].value,
+			       options[i].name, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int nl_sock_open(int protocol, struct nl_sock *ret, struct err *err)
+{
 	const struct sockaddr_nl any = {.nl_family = AF_NETLINK};
 	_cleanup_close_ int fd =
 		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
@@ -69,15 +82,36 @@ int nl_sock_open(int protocol, struct nl_sock *ret, struct err *err)
 
 	if (fd < 0)
 		return err_sys(err, "cannot open a netlink socket");
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-		r = set_option(fd, options[i].level, options[i].option, options[i].value,
-			       options[i].name, err);
-		if (r < 0)
-			return r;
-	}
+	r = set_options(fd, err);
+	if (r < 0)
+		return r;
 	if (bind(fd, (const struct sockaddr *)&any, sizeof(any)) < 0)
 		return err_sys(err, "cannot bind a netlink socket");
 	*ret = (struct nl_sock){.fd = take_fd(&fd)};
+	return 0;
+}
+
+int nl_sock_adopt(int fd, int protocol, struct nl_sock *ret, struct err *err)
+{
+	int domain = 0, is = 0, r;
+	socklen_t len = sizeof(int);
+	char rest[64];
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &is, &len) < 0)
+		return err_sys(err, "cannot take over a netlink socket");
+	if (domain != AF_NETLINK || is != protocol)
+		return err_set(err, EPROTOTYPE,
+			       "cannot take over a netlink socket: it is of another kind");
+	r = set_options(fd, err);
+	if (r < 0)
+		return r;
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+		return err_sys(err, "cannot take over a netlink socket");
+	/* Answers that its last owner did not read; ENOBUFS is reported once. */
+	while (recv(fd, rest, sizeof(rest), 0) >= 0 || errno == EINTR || errno == ENOBUFS)
+		;
+	*ret = (struct nl_sock){.fd = fd};
 	return 0;
 }
 
@@ -312,7 +346,7 @@ static void kernel_text(const struct nlmsghdr *m, char *dst, size_t size)
 {
 	const struct nlmsgerr *e = mnl_nlmsg_get_payload(m);
 	size_t skip = sizeof(*e);
-	const struct nlattr *a;
+	struct nlattr *a;
 
 	*dst = '\0';
 	if (!(m->nlmsg_flags & NLM_F_ACK_TLVS))

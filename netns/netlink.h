@@ -29,6 +29,9 @@ int nl_sock_open(int protocol, struct nl_sock *ret, struct err *err);
  * enters it and comes back: only for programs of one thread, or where all threads may see that.
  * When the way back fails the process ends, as it would work on somebody else's network. */
 int nl_sock_open_in(int netns, int protocol, struct nl_sock *ret, struct err *err);
+/* Takes over a socket that another process opened and used; what it did not read is thrown away.
+ * The fd is owned on success. -EPROTOTYPE when it is no netlink socket of this protocol. */
+int nl_sock_adopt(int fd, int protocol, struct nl_sock *ret, struct err *err);
 void nl_sock_done(struct nl_sock *s);
 
 /* --- batches --------------------------------------------------------------------------------- */

@@ -52,6 +52,9 @@
  *       {"reclaimed": BYTES}.
  *   write-limit --file PATH --value TEXT    Result: {}. One write to a file of a cgroup, which may
  * take long: job_limit.c.
+ *   filter --file PATH --table NAME
+ *       Loads the packet filter's rules (netns/filter.h) and sends the socket that owns the table
+ *       over stdin, a SOCK_SEQPACKET. Result: {"table": NAME}.
  */
 #pragma once
 
@@ -141,3 +144,4 @@ int job_clean_tmp(int argc, char **argv);
 int job_seccomp(int argc, char **argv);
 int job_relieve(int argc, char **argv);
 int job_write_limit(int argc, char **argv);
+int job_filter(int argc, char **argv);

@@ -24,6 +24,7 @@ static const struct {
 	{"seccomp", job_seccomp},
 	{"relieve", job_relieve},
 	{"write-limit", job_write_limit},
+	{"filter", job_filter},
 };
 
 int main(int argc, char **argv)

@@ -45,9 +45,9 @@ expected() {
 			echo "usr/local/share/vpsd/schemas/$f.schema.json 644"
 		done
 		cd config/defaults || exit 1
-		for f in *.json */*.json; do
+		for f in *.json */*.json *.nft; do
 			echo "usr/local/share/vpsd/defaults/$f 644"
-			[[ $f == tenants/* || $f == seccomp/* ]] || echo "etc/vpsd/$f 644"
+			[[ $f == tenants/* || $f == seccomp/* || $f == *.nft ]] || echo "etc/vpsd/$f 644"
 		done
 	)
 }
