@@ -378,7 +378,23 @@ static ssize_t receive(const struct nl_sock *s, char *room, const char *what, st
 	return from.nl_pid == 0 ? n : 0;
 }
 
-static int read_answers(struct nl_sock *s, struct nl_batch *b, struct err *err)
+/* Who gets what is no acknowledgement. */
+struct taker {
+	nl_visit *visit;
+	void *arg;
+};
+
+static int take_message(struct nl_batch *b, const struct nlmsghdr *m, const struct taker *t,
+			size_t *left, struct err *err)
+{
+	if (m->nlmsg_type == NLMSG_ERROR || !t->visit || b->n == 0 ||
+	    m->nlmsg_seq - b->requests[0].seq >= b->n)
+		return take_answer(b, m, left, err);
+	return t->visit(t->arg, m, err);
+}
+
+static int read_answers(struct nl_sock *s, struct nl_batch *b, const struct taker *t,
+			struct err *err)
 {
 	_cleanup_free_ char *room = malloc(REPLY_ROOM);
 	struct err first = ERR_INIT;
@@ -396,7 +412,7 @@ static int read_answers(struct nl_sock *s, struct nl_batch *b, struct err *err)
 			break;
 		for (const struct nlmsghdr *m = (const void *)room; mnl_nlmsg_ok(m, len);
 		     m = mnl_nlmsg_next(m, &len))
-			(void)take_answer(b, m, &left, first.code ? NULL : &first);
+			(void)take_message(b, m, t, &left, first.code ? NULL : &first);
 	}
 	if (first.code && err)
 		*err = first;
@@ -416,8 +432,9 @@ static int send_all(const struct nl_sock *s, const void *data, size_t len, struc
 	return (size_t)n == len ? 0 : err_set(err, EIO, "cannot send all of it to the kernel");
 }
 
-int nl_batch_run(struct nl_sock *s, struct nl_batch *b, struct err *err)
+int nl_batch_ask(struct nl_sock *s, struct nl_batch *b, nl_visit *visit, void *arg, struct err *err)
 {
+	const struct taker taker = {.visit = visit, .arg = arg};
 	int r;
 
 	if (!b || b->fault == ENOMEM)
@@ -436,9 +453,14 @@ int nl_batch_run(struct nl_sock *s, struct nl_batch *b, struct err *err)
 	}
 	r = send_all(s, b->data, b->len, err);
 	if (r >= 0)
-		return read_answers(s, b, err);
+		return read_answers(s, b, &taker, err);
 	(void)err_ctx(err, "cannot %s", b->requests[0].what);
 	return r;
+}
+
+int nl_batch_run(struct nl_sock *s, struct nl_batch *b, struct err *err)
+{
+	return nl_batch_ask(s, b, NULL, NULL, err);
 }
 
 /* --- dumps ----------------------------------------------------------------------------------- */

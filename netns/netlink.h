@@ -82,10 +82,15 @@ const void *nl_batch_data(const struct nl_batch *b, size_t *ret_len);
  * -ENOMEM, -EMSGSIZE when the batch could not be built: nothing was sent then. */
 int nl_batch_run(struct nl_sock *s, struct nl_batch *b, struct err *err);
 
-/* --- dumps ----------------------------------------------------------------------------------- */
-
-/* For each message of an answer; a negative number ends the dump and is returned. */
+/* For each message of an answer. A negative number ends a dump and is returned; of a batch it is
+ * returned when all is read. */
 typedef int nl_visit(void *arg, const struct nlmsghdr *m, struct err *err);
+
+/* As nl_batch_run(), for requests that are answered by more than an acknowledgement. */
+int nl_batch_ask(struct nl_sock *s, struct nl_batch *b, nl_visit *visit, void *arg,
+		 struct err *err);
+
+/* --- dumps ----------------------------------------------------------------------------------- */
 
 /* Asks for all objects of a type. A dump that was interrupted by a change (NLM_F_DUMP_INTR) begins
  * again, a few times: 'restart', where given, is called before each new beginning, so that the
