@@ -2,6 +2,7 @@
 /* Requests for addresses, routes and neighbours over rtnetlink. */
 #include "netns/address.h"
 
+#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
@@ -65,7 +66,7 @@ static void begin_route(struct nl_batch *b, uint16_t type, uint16_t flags,
 	struct rtmsg h = {
 		.rtm_family = r->to.family,
 		.rtm_dst_len = r->to.prefix,
-		.rtm_table = RT_TABLE_MAIN,
+		.rtm_table = r->table ? RT_TABLE_UNSPEC : RT_TABLE_MAIN,
 		.rtm_protocol = r->protocol,
 		.rtm_scope = is_far ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK,
 		.rtm_type = r->is_unreachable ? RTN_UNREACHABLE : RTN_UNICAST,
@@ -83,6 +84,8 @@ static void begin_route(struct nl_batch *b, uint16_t type, uint16_t flags,
 		put_via(b, r);
 	if (r->metric)
 		nl_put_u32(b, RTA_PRIORITY, r->metric);
+	if (r->table)
+		nl_put_u32(b, RTA_TABLE, r->table);
 }
 
 void net_route_add(struct nl_batch *b, uint16_t flags, const struct net_route *r)
@@ -96,6 +99,34 @@ void net_route_delete(struct nl_batch *b, const struct net_route *r)
 {
 	begin_route(b, RTM_DELROUTE, 0, r, "delete");
 	nl_batch_tolerate(b, ESRCH);
+}
+
+static void begin_rule(struct nl_batch *b, uint16_t type, uint16_t flags, const struct net_rule *r,
+		       const char *verb)
+{
+	const struct fib_rule_hdr h = {
+		.family = r->from.family, .src_len = r->from.prefix, .action = FR_ACT_TO_TBL};
+	char text[ADDR_TEXT];
+
+	addr_format(text, &r->from);
+	nl_batch_add(b, type, flags, &h, sizeof(h), "%s the rule for '%s'", verb, text);
+	put_addr(b, FRA_SRC, &r->from);
+	nl_put_u32(b, FRA_TABLE, r->table);
+	nl_put_u32(b, FRA_PRIORITY, r->priority);
+	/* systemd-networkd takes away what is of another protocol and not in its files. */
+	nl_put_u8(b, FRA_PROTOCOL, RTPROT_KERNEL);
+}
+
+void net_rule_add(struct nl_batch *b, const struct net_rule *r)
+{
+	begin_rule(b, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, r, "add");
+	nl_batch_tolerate(b, EEXIST);
+}
+
+void net_rule_delete(struct nl_batch *b, const struct net_rule *r)
+{
+	begin_rule(b, RTM_DELRULE, 0, r, "delete");
+	nl_batch_tolerate(b, ENOENT);
 }
 
 static void begin_neighbour(struct nl_batch *b, uint16_t type, uint16_t flags, struct ndmsg h,

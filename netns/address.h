@@ -30,8 +30,15 @@ struct net_route {
 	struct addr via;  /* the router on that link, of either family; ADDR_NONE = on the link */
 	struct addr from; /* an own address to speak from; ADDR_NONE = the kernel's choice */
 	uint32_t metric;  /* 0 = the kernel's choice: 0 of IPv4, 1024 of IPv6 */
+	uint32_t table;	  /* 0 = main */
 	uint8_t protocol;
 	bool is_unreachable;
+};
+
+/* What is sent from an address, or from any of a network, takes the routes of a table. */
+struct net_rule {
+	struct addr from;
+	uint32_t table, priority;
 };
 
 /* Answers for an address on another link than the one where it is (proxy ARP, proxy NDP). */
@@ -50,6 +57,9 @@ void net_address_delete(struct nl_batch *b, const struct net_address *a);
 void net_route_add(struct nl_batch *b, uint16_t flags, const struct net_route *r);
 /* Only one of this protocol on this link; that there is none is success. */
 void net_route_delete(struct nl_batch *b, const struct net_route *r);
+/* That it is there already, or is there no longer, is success. */
+void net_rule_add(struct nl_batch *b, const struct net_rule *r);
+void net_rule_delete(struct nl_batch *b, const struct net_rule *r);
 /* A permanent one: it is never asked for. */
 void net_neighbour_add(struct nl_batch *b, uint16_t flags, int link, const struct addr *a,
 		       const uint8_t mac[NET_MAC]);

@@ -77,34 +77,51 @@ void net_link_set_mtu(struct nl_batch *b, int index, const char *name, uint32_t 
 	nl_put_u32(b, IFLA_MTU, mtu);
 }
 
+struct setting {
+	uint16_t id; /* IPV4_DEVCONF_* */
+	uint32_t value;
+};
+
+static void put_ipv4(struct nl_batch *b, const struct setting *settings, size_t n)
+{
+	size_t spec = nl_nest_start(b, IFLA_AF_SPEC), family = nl_nest_start(b, AF_INET),
+	       conf = nl_nest_start(b, IFLA_INET_CONF);
+
+	for (size_t i = 0; i < n; i++)
+		nl_put_u32(b, settings[i].id, settings[i].value);
+	nl_nest_end(b, conf);
+	nl_nest_end(b, family);
+	nl_nest_end(b, spec);
+}
+
+void net_link_keep_secondaries(struct nl_batch *b, int index, const char *name)
+{
+	static const struct setting ipv4[] = {{IPV4_DEVCONF_PROMOTE_SECONDARIES, 1}};
+	struct ifinfomsg h = header(index);
+
+	nl_batch_add(b, RTM_NEWLINK, 0, &h, sizeof(h), "set up the link '%s'", name);
+	put_ipv4(b, ipv4, 1);
+}
+
 void net_link_set_host_end(struct nl_batch *b, int index, const char *name, const char *alias)
 {
-	static const struct {
-		uint16_t id;
-		uint32_t value;
-	} ipv4[] = {
-		{IPV4_DEVCONF_FORWARDING, 1},	    {IPV4_DEVCONF_RP_FILTER, 1},
-		{IPV4_DEVCONF_ACCEPT_REDIRECTS, 0}, {IPV4_DEVCONF_SECURE_REDIRECTS, 0},
-		{IPV4_DEVCONF_SEND_REDIRECTS, 0},   {IPV4_DEVCONF_ACCEPT_SOURCE_ROUTE, 0},
-		{IPV4_DEVCONF_PROXY_ARP, 0},	    {IPV4_DEVCONF_ARPFILTER, 0},
-		{IPV4_DEVCONF_ARP_IGNORE, 1},	    {IPV4_DEVCONF_ROUTE_LOCALNET, 0},
+	static const struct setting ipv4[] = {
+		/* Not FORWARDING: that is the host's, and the operator's to take away. */
+		{IPV4_DEVCONF_RP_FILTER, 1},	       {IPV4_DEVCONF_ACCEPT_REDIRECTS, 0},
+		{IPV4_DEVCONF_SECURE_REDIRECTS, 0},    {IPV4_DEVCONF_SEND_REDIRECTS, 0},
+		{IPV4_DEVCONF_ACCEPT_SOURCE_ROUTE, 0}, {IPV4_DEVCONF_PROXY_ARP, 0},
+		{IPV4_DEVCONF_ARPFILTER, 0},	       {IPV4_DEVCONF_ARP_IGNORE, 1},
+		{IPV4_DEVCONF_ROUTE_LOCALNET, 0},
 	};
 	struct ifinfomsg h = header(index);
-	size_t spec, family, conf;
+	size_t spec, family;
 
 	h.ifi_flags = IFF_UP;
 	h.ifi_change = IFF_UP;
 	/* Within the message that makes the link the kernel ignores all of this. */
 	nl_batch_add(b, RTM_NEWLINK, 0, &h, sizeof(h), "set up the link '%s'", name);
 	nl_put_string(b, IFLA_IFALIAS, alias);
-	spec = nl_nest_start(b, IFLA_AF_SPEC);
-	family = nl_nest_start(b, AF_INET);
-	conf = nl_nest_start(b, IFLA_INET_CONF);
-	for (size_t i = 0; i < sizeof(ipv4) / sizeof(ipv4[0]); i++)
-		nl_put_u32(b, ipv4[i].id, ipv4[i].value);
-	nl_nest_end(b, conf);
-	nl_nest_end(b, family);
-	nl_nest_end(b, spec);
+	put_ipv4(b, ipv4, sizeof(ipv4) / sizeof(ipv4[0]));
 
 	h.ifi_change = 0;
 	nl_batch_add(b, RTM_NEWLINK, 0, &h, sizeof(h), "set up IPv6 of the link '%s'", name);

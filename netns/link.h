@@ -49,8 +49,11 @@ void net_link_add_veth(struct nl_batch *b, const struct net_veth *v);
 void net_link_delete(struct nl_batch *b, int index, const char *name);
 void net_link_up(struct nl_batch *b, int index, const char *name);
 void net_link_set_mtu(struct nl_batch *b, int index, const char *name, uint32_t mtu);
-/* What holds of a host end: forwards, believes no redirect and sends none, answers ARP for its own
- * addresses only, checks the sender's way back; makes no IPv6 address by itself. */
+/* Of several IPv4 addresses within one network the kernel takes all away with the first one, unless
+ * told so. */
+void net_link_keep_secondaries(struct nl_batch *b, int index, const char *name);
+/* What holds of a host end: believes no redirect and sends none, answers ARP for its own addresses
+ * only, checks the sender's way back; makes no IPv6 address by itself. */
 void net_link_set_host_end(struct nl_batch *b, int index, const char *name, const char *alias);
 
 /* --- what is there --------------------------------------------------------------------------- */

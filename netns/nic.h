@@ -42,7 +42,9 @@ struct net_nic {
 	 * it has no address at first. Bridged: addresses within their network ("10.1.2.7/24"). */
 	const struct addr *addresses;
 	size_t n_addresses;
-	bool has_default; /* the guest's default routes are by this one */
+	/* The guest's default routes are by this one. By another one goes what is sent from its
+	 * addresses: it has a table of routes of its own in the guest (1000 + n), and rules. */
+	bool has_default;
 	/* Routed. Own addresses of the host from which it speaks to the guest; may be ADDR_NONE:
 	 * then the kernel chooses. */
 	struct addr source4, source6;

@@ -12,6 +12,8 @@
 #define REPEATABLE (NLM_F_CREATE | NLM_F_REPLACE)
 /* Behind whatever the guest has for a network that it got. */
 #define UNREACHABLE_METRIC 65535u
+/* In the guest, of a NIC without the default routes: its table and the place of its rules. */
+#define TABLE_FIRST 1000u
 
 void nic_alias(char dst[NET_ALIAS], const struct net_nic *nic)
 {
@@ -181,8 +183,10 @@ void nic_guest_base(struct nl_batch *b, const struct net_nic *nic, int link)
 
 	net_link_up(b, 1, "lo");
 	net_link_up(b, link, nic->guest_name);
-	if (nic->bridge)
+	if (nic->bridge) {
+		net_link_keep_secondaries(b, link, nic->guest_name);
 		return;
+	}
 	if (needs_ipv6(nic)) {
 		a.a.prefix = 64;
 		net_address_add(b, REPEATABLE, &a);
@@ -193,6 +197,16 @@ void nic_guest_base(struct nl_batch *b, const struct net_nic *nic, int link)
 		if (families[i] == AF_INET || needs_ipv6(nic))
 			net_neighbour_add(b, REPEATABLE, link, &gateway, nic->host_mac);
 	}
+}
+
+struct net_rule nic_guest_rule(const struct net_nic *nic, const struct addr *a)
+{
+	struct net_rule r = {
+		.from = *a, .table = TABLE_FIRST + nic->n, .priority = TABLE_FIRST + nic->n};
+
+	if (nic->bridge)
+		r.from.prefix = (uint8_t)addr_bits(a);
+	return r;
 }
 
 /* Without it what nobody in the network answers would go back to the host by the default route. */
@@ -209,17 +223,25 @@ void nic_guest_address(struct nl_batch *b, uint16_t flags, const struct net_nic 
 {
 	struct net_address address = {.link = link, .a = *a, .is_detached = !nic->bridge};
 	struct net_route route = unreachable(a);
+	struct net_rule rule = nic_guest_rule(nic, a);
 
 	if (nic->bridge || addr_is_single(a))
 		net_address_add(b, flags, &address);
 	else
 		net_route_add(b, flags, &route);
+	if (!nic->has_default)
+		net_rule_add(b, &rule);
 }
 
-void nic_guest_address_delete(struct nl_batch *b, int link, const struct addr *a)
+void nic_guest_address_delete(struct nl_batch *b, const struct net_nic *nic, int link,
+			      const struct addr *a)
 {
 	struct net_address address = {.link = link, .a = *a};
 	struct net_route route = unreachable(a);
+	struct net_rule rule = nic_guest_rule(nic, a);
+
+	if (!nic->has_default)
+		net_rule_delete(b, &rule);
 
 	if (addr_is_single(a) || !addr_is_network(a))
 		net_address_delete(b, &address);
@@ -227,13 +249,15 @@ void nic_guest_address_delete(struct nl_batch *b, int link, const struct addr *a
 		net_route_delete(b, &route);
 }
 
-/* The default route of a family; false = there is none to be. */
+/* The default route of a family, in the main table or in the NIC's own; false = there is none to
+ * be. */
 static bool default_route(const struct net_nic *nic, int link, uint8_t family,
 			  struct net_route *ret)
 {
 	struct net_route r = {.link = link,
 			      .to = {.family = family},
 			      .via = net_nic_gateway(family),
+			      .table = nic->has_default ? 0 : TABLE_FIRST + nic->n,
 			      .protocol = RTPROT_STATIC};
 	bool has_family = false;
 
@@ -252,7 +276,7 @@ static bool default_route(const struct net_nic *nic, int link, uint8_t family,
 		r.from.prefix = (uint8_t)addr_bits(a);
 	}
 	*ret = r;
-	return nic->has_default && has_family && r.via.family;
+	return has_family && r.via.family;
 }
 
 void nic_guest_defaults(struct nl_batch *b, const struct net_nic *nic, int link,
@@ -262,9 +286,12 @@ void nic_guest_defaults(struct nl_batch *b, const struct net_nic *nic, int link,
 	struct net_route route, old;
 
 	for (size_t i = 0; i < sizeof(families); i++) {
-		if (default_route(nic, link, families[i], &route))
+		bool is_wanted = default_route(nic, link, families[i], &route);
+
+		if (is_wanted)
 			net_route_add(b, REPEATABLE, &route);
-		else if (before && default_route(before, link, families[i], &old))
+		if (before && default_route(before, link, families[i], &old) &&
+		    (!is_wanted || old.table != route.table))
 			net_route_delete(b, &old);
 	}
 }

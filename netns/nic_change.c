@@ -83,19 +83,26 @@ static int host_less(const struct change *c, struct err *err)
 static int guest_side(struct change *c, struct err *err)
 {
 	_cleanup_nl_batch_ struct nl_batch *b = nl_batch_new();
-
-	if (c->from->mtu != c->to->mtu)
-		net_link_set_mtu(b, c->peer, c->to->guest_name, c->to->mtu);
-	nic_guest_base(b, c->to, c->peer);
+	const struct net_nic *from = c->from, *to = c->to;
 	/* Root inside may have added one by itself. */
-	for (size_t i = 0; i < c->to->n_addresses; i++)
-		if (!has(c->from, &c->to->addresses[i]) || c->is_undo)
-			nic_guest_address(b, NLM_F_CREATE | NLM_F_REPLACE, c->to, c->peer,
-					  &c->to->addresses[i]);
-	nic_guest_defaults(b, c->to, c->peer, c->from);
-	for (size_t i = 0; i < c->from->n_addresses; i++)
-		if (!has(c->to, &c->from->addresses[i]))
-			nic_guest_address_delete(b, c->peer, &c->from->addresses[i]);
+	bool is_all_new = c->is_undo || from->has_default != to->has_default;
+
+	if (from->mtu != to->mtu)
+		net_link_set_mtu(b, c->peer, to->guest_name, to->mtu);
+	nic_guest_base(b, to, c->peer);
+	for (size_t i = 0; i < to->n_addresses; i++)
+		if (is_all_new || !has(from, &to->addresses[i]))
+			nic_guest_address(b, NLM_F_CREATE | NLM_F_REPLACE, to, c->peer,
+					  &to->addresses[i]);
+	nic_guest_defaults(b, to, c->peer, from);
+	for (size_t i = 0; i < from->n_addresses; i++) {
+		struct net_rule rule = nic_guest_rule(from, &from->addresses[i]);
+
+		if (!has(to, &from->addresses[i]))
+			nic_guest_address_delete(b, from, c->peer, &from->addresses[i]);
+		else if (to->has_default && !from->has_default)
+			net_rule_delete(b, &rule);
+	}
 	return nl_batch_run(&c->guest, b, err);
 }
 

@@ -19,7 +19,10 @@ struct net_route nic_host_route(const struct net_nic *nic, int link, const struc
 void nic_guest_base(struct nl_batch *b, const struct net_nic *nic, int link);
 void nic_guest_address(struct nl_batch *b, uint16_t flags, const struct net_nic *nic, int link,
 		       const struct addr *a);
-void nic_guest_address_delete(struct nl_batch *b, int link, const struct addr *a);
+void nic_guest_address_delete(struct nl_batch *b, const struct net_nic *nic, int link,
+			      const struct addr *a);
+/* Of a NIC without the guest's default routes: what is sent from the address goes out by it. */
+struct net_rule nic_guest_rule(const struct net_nic *nic, const struct addr *a);
 /* The default routes as they shall be; those of 'before' (NULL = none) that shall not be go. */
 void nic_guest_defaults(struct nl_batch *b, const struct net_nic *nic, int link,
 			const struct net_nic *before);
