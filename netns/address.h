@@ -92,6 +92,7 @@ int net_addresses_read(struct nl_sock *s, int link, struct net_addresses *ret, s
 int net_routes_read(struct nl_sock *s, uint8_t protocol, struct net_routes *ret, struct err *err);
 /* Those of this protocol; 0 = of any. */
 int net_proxies_read(struct nl_sock *s, uint8_t protocol, struct net_proxies *ret, struct err *err);
+bool net_proxies_has(const struct net_proxies *l, int link, const struct addr *a);
 /* Whether a single address is an own one of the host, or a broadcast address of its networks: 1, 0.
  * One question, whatever the host has. */
 int net_address_is_own(struct nl_sock *s, const struct addr *a, struct err *err);

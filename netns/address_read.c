@@ -264,6 +264,13 @@ int net_proxies_read(struct nl_sock *s, uint8_t protocol, struct net_proxies *re
 	return 0;
 }
 
+bool net_proxies_has(const struct net_proxies *l, int link, const struct addr *a)
+{
+	const struct net_proxy key = {.link = link, .a = *a};
+
+	return l->n > 0 && bsearch(&key, l->items, l->n, sizeof(key), compare_proxies);
+}
+
 /* --- one question ---------------------------------------------------------------------------- */
 
 static int visit_type(void *arg, const struct nlmsghdr *m, struct err *err)

@@ -60,14 +60,6 @@ static bool is_same(const struct net_route *x, const struct net_route *y)
 	       addr_equal(&x->via, &y->via) && !x->is_unreachable;
 }
 
-static bool has_proxy(const struct net_seen *s, int link, const struct addr *a)
-{
-	for (size_t i = 0; i < s->proxies.n; i++)
-		if (s->proxies.items[i].link == link && addr_equal(&s->proxies.items[i].a, a))
-			return true;
-	return false;
-}
-
 static bool has_route(const struct net_route *there, size_t n, const struct net_route *want)
 {
 	for (size_t i = 0; i < n; i++)
@@ -115,8 +107,8 @@ static unsigned add_missing(struct nl_batch *b, const struct net_nic *nic, int l
 		const struct addr *a = &nic->addresses[i];
 		struct net_route want = nic_host_route(nic, link, a);
 		bool is_there = has_route(there, n, &want);
-		bool is_answered =
-			!nic->uplink || !addr_is_single(a) || has_proxy(seen, nic->uplink, a);
+		bool is_answered = !nic->uplink || !addr_is_single(a) ||
+				   net_proxies_has(&seen->proxies, nic->uplink, a);
 
 		added += !is_there || !is_answered;
 		/* Neighbours were not read: they are written again in any case. */
