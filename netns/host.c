@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +13,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "netns/netlink.h"
 
 #define PROC_SYS_NET "/proc/sys/net"
 
@@ -77,15 +77,14 @@ static int keep_accept_ra(struct host *h, const char *name, struct err *err)
 static int keep_all_accept_ra(struct host *h, struct err *err)
 {
 	static const char *const others[] = {"all", "default", "lo", NULL};
-	int fd = openat(h->dir, "ipv6/conf", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = path_open_beneath(h->dir, "ipv6/conf", O_RDONLY | O_DIRECTORY, 0, err);
 	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *e;
-	int r = 0;
+	int r = fd < 0 ? fd : 0;
 
-	if (!d) {
+	if (r == 0 && !d) {
 		r = err_sys(err, "cannot list the interfaces that have IPv6");
 		cleanup_close(&fd);
-		return r;
 	}
 	while (r == 0 && (e = readdir(d))) {
 		bool is_other = e->d_name[0] == '.';
@@ -177,36 +176,23 @@ static const struct {
 	{"ipv6/conf/default/accept_redirects", "0", true},
 };
 
-/* Within the namespace. */
-static int write_guest_settings(struct err *err)
+/* Within the namespace: what /proc/sys/net shows is chosen when a name is looked up, by who looks.
+ */
+static int write_guest_settings(void *arg, struct err *err)
 {
-	/* What /proc/sys/net shows is chosen when a name is looked up, by who looks: the directory
-	 * is opened in the namespace, too. */
-	_cleanup_close_ int dir = open(PROC_SYS_NET, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int r = 0;
+	_cleanup_close_ int dir = path_open_dir(PROC_SYS_NET, err);
+	int r = dir;
 
-	if (dir < 0)
-		return err_sys(err, "cannot open '%s'", PROC_SYS_NET);
+	(void)arg;
 	for (size_t i = 0; r >= 0 && i < sizeof(guest_settings) / sizeof(guest_settings[0]); i++) {
 		r = file_write_at(dir, guest_settings[i].path, guest_settings[i].value, err);
 		if (r == -ENOENT && guest_settings[i].is_ipv6)
 			r = 0;
 	}
-	return r;
+	return r < 0 ? r : 0;
 }
 
 int net_namespace_prepare(int netns, struct err *err)
 {
-	_cleanup_close_ int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	int r;
-
-	if (home < 0)
-		return err_sys(err, "cannot open the own network namespace");
-	if (setns(netns, CLONE_NEWNET) < 0)
-		return err_sys(err, "cannot enter the guest's network namespace");
-	r = write_guest_settings(err);
-	/* Nothing may go on in somebody else's network. */
-	if (setns(home, CLONE_NEWNET) < 0)
-		abort();
-	return r;
+	return nl_run_in(netns, write_guest_settings, NULL, err);
 }

@@ -81,7 +81,7 @@ int nl_sock_open(int protocol, struct nl_sock *ret, struct err *err)
 	return 0;
 }
 
-int nl_sock_open_in(int netns, int protocol, struct nl_sock *ret, struct err *err)
+int nl_run_in(int netns, int (*run)(void *arg, struct err *err), void *arg, struct err *err)
 {
 	_cleanup_close_ int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 	int r;
@@ -90,10 +90,29 @@ int nl_sock_open_in(int netns, int protocol, struct nl_sock *ret, struct err *er
 		return err_sys(err, "cannot open the own network namespace");
 	if (setns(netns, CLONE_NEWNET) < 0)
 		return err_sys(err, "cannot enter the network namespace");
-	r = nl_sock_open(protocol, ret, err);
+	r = run(arg, err);
 	if (setns(home, CLONE_NEWNET) < 0)
 		abort();
 	return r;
+}
+
+struct opening {
+	int protocol;
+	struct nl_sock *ret;
+};
+
+static int open_there(void *arg, struct err *err)
+{
+	const struct opening *o = arg;
+
+	return nl_sock_open(o->protocol, o->ret, err);
+}
+
+int nl_sock_open_in(int netns, int protocol, struct nl_sock *ret, struct err *err)
+{
+	struct opening o = {.protocol = protocol, .ret = ret};
+
+	return nl_run_in(netns, open_there, &o, err);
 }
 
 void nl_sock_done(struct nl_sock *s)

@@ -25,9 +25,12 @@ struct nl_sock {
 /* Opens a socket of a protocol (NETLINK_ROUTE, NETLINK_NETFILTER ...) in the caller's network
  * namespace. Errors come with the kernel's text; dumps are checked strictly. */
 int nl_sock_open(int protocol, struct nl_sock *ret, struct err *err);
-/* The same in the network namespace behind the fd. The caller, which needs CAP_SYS_ADMIN there,
- * enters it and comes back: only for programs of one thread, or where all threads may see that.
- * When the way back fails the process ends, as it would work on somebody else's network. */
+/* Runs a function in the network namespace behind the fd. The calling thread, which needs
+ * CAP_SYS_ADMIN there, enters it and comes back: only for programs of one thread, or where all
+ * threads may see that. When the way back fails the process ends, as it would work on somebody
+ * else's network. */
+int nl_run_in(int netns, int (*run)(void *arg, struct err *err), void *arg, struct err *err);
+/* Opens a socket in the network namespace behind the fd, in that way. */
 int nl_sock_open_in(int netns, int protocol, struct nl_sock *ret, struct err *err);
 void nl_sock_done(struct nl_sock *s);
 
