@@ -65,7 +65,7 @@ static int visit_address(void *arg, const struct nlmsghdr *m, struct err *err)
 {
 	const struct ifaddrmsg *h = mnl_nlmsg_get_payload(m);
 	struct net_address v = {.link = 0}, *item;
-	const struct nlattr *a;
+	struct nlattr *a;
 	struct addr local = ADDR_NONE;
 	uint32_t flags = 0;
 
@@ -132,7 +132,7 @@ static int visit_route(void *arg, const struct nlmsghdr *m, struct err *err)
 	const struct rtmsg *h = mnl_nlmsg_get_payload(m);
 	struct gather *g = arg;
 	struct net_route v = {.link = 0}, *item;
-	const struct nlattr *a;
+	struct nlattr *a;
 
 	if (m->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(m) < sizeof(*h) ||
 	    !is_ours(h->rtm_family) || h->rtm_table != RT_TABLE_MAIN ||
@@ -213,7 +213,7 @@ static int visit_proxy(void *arg, const struct nlmsghdr *m, struct err *err)
 	const struct ndmsg *h = mnl_nlmsg_get_payload(m);
 	struct gather *g = arg;
 	struct net_proxy v = {.link = 0}, *item;
-	const struct nlattr *a;
+	struct nlattr *a;
 
 	if (m->nlmsg_type != RTM_NEWNEIGH || mnl_nlmsg_get_payload_len(m) < sizeof(*h) ||
 	    !is_ours(h->ndm_family) || !(h->ndm_flags & NTF_PROXY))

@@ -143,7 +143,7 @@ static void take_string(char *dst, size_t size, const struct nlattr *a)
 
 static void take_info(struct net_link *l, const struct nlattr *info)
 {
-	const struct nlattr *a, *d;
+	struct nlattr *a, *d;
 
 	mnl_attr_for_each_nested(a, info)
 	{
@@ -196,7 +196,7 @@ static void take_attribute(struct net_link *l, const struct nlattr *a)
 static bool take_link(const struct nlmsghdr *m, struct net_link *ret)
 {
 	const struct ifinfomsg *h = mnl_nlmsg_get_payload(m);
-	const struct nlattr *a;
+	struct nlattr *a;
 
 	if (m->nlmsg_type != RTM_NEWLINK || mnl_nlmsg_get_payload_len(m) < sizeof(*h))
 		return false;

@@ -331,7 +331,7 @@ static void kernel_text(const struct nlmsghdr *m, char *dst, size_t size)
 {
 	const struct nlmsgerr *e = mnl_nlmsg_get_payload(m);
 	size_t skip = sizeof(*e);
-	const struct nlattr *a;
+	struct nlattr *a;
 
 	*dst = '\0';
 	if (!(m->nlmsg_flags & NLM_F_ACK_TLVS))

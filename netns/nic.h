@@ -48,8 +48,9 @@ struct net_nic {
 	/* Routed. Own addresses of the host from which it speaks to the guest; may be ADDR_NONE:
 	 * then the kernel chooses. */
 	struct addr source4, source6;
-	int uplink; /* index of a link on which the host answers for the single addresses; 0 = none
-		     */
+	/* Index of a link on which the host answers for the single addresses; 0 = none. When that
+	 * link goes down the kernel forgets it: net_nic_repair() is for when it comes up. */
+	int uplink;
 	/* Bridged. */
 	int bridge;			/* index; 0 = routed */
 	uint16_t vlan;			/* 0 = the bridge has none, or its default */

@@ -124,7 +124,7 @@ struct names {
 static int take_name(void *arg, const struct nlmsghdr *m, struct err *err)
 {
 	struct names *n = arg;
-	const struct nlattr *a;
+	struct nlattr *a;
 
 	n->n++;
 	mnl_attr_for_each(a, m, sizeof(struct ifinfomsg)) if (mnl_attr_get_type(a) == IFLA_IFNAME)

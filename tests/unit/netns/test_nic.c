@@ -177,7 +177,7 @@ static const struct nlmsghdr *message(const struct nl_batch *b, size_t k)
 /* NULL when it has none. */
 static const struct nlattr *attribute(const struct nlmsghdr *m, size_t header, uint16_t type)
 {
-	const struct nlattr *a;
+	struct nlattr *a;
 
 	mnl_attr_for_each(a, m, (unsigned)header) if (mnl_attr_get_type(a) == type) return a;
 	return NULL;
@@ -185,7 +185,7 @@ static const struct nlattr *attribute(const struct nlmsghdr *m, size_t header, u
 
 static const struct nlattr *within(const struct nlattr *nest, uint16_t type)
 {
-	const struct nlattr *a;
+	struct nlattr *a;
 
 	assert_non_null(nest);
 	mnl_attr_for_each_nested(a, nest) if (mnl_attr_get_type(a) == type) return a;
