@@ -138,7 +138,9 @@ static int make_pair(struct nl_sock *host, struct nl_sock *guest, int netns,
 		_cleanup_nl_batch_ struct nl_batch *b = nl_batch_new();
 
 		v.index = host_index(nic, try);
-		v.peer_index = try == 0 ? (int)nic->n + 2 : v.index;
+		/* Never the host end's: the kernel then takes the pair for a link of its own, and
+		 * up to a second for the news that it is up; till then it drops what is sent. */
+		v.peer_index = (int)(nic->n + 2 + try * 1000);
 		net_link_add_veth(b, &v);
 		r = nl_batch_run(host, b, err);
 		if (r >= 0) {

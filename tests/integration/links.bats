@@ -281,6 +281,8 @@ both() {
 	once "$H" 10.9.0.1
 	[ "$(on "$H" ip -o addr show dev busy; on "$G1" ip -o addr show dev mine)" = "$before" ]
 	[[ "$(on "$H" ip -o link show vp00aa000000000)" == "$((0x5000aa00)): "* ]]
+	# Both ends with the same index would be up a second late (linkwatch_urgent_event()).
+	[[ "$(on "$G1" ip -o link show eth0)" == "1002: "* ]]
 }
 
 @test "links: a guest that is gone takes its NIC along; deleting it again is success; a left one is replaced" {
