@@ -80,7 +80,9 @@ int net_nic_check(const struct net_nic *nic, struct err *err);
 /* Makes both ends with all that belongs to them. A link of ours that has the name and is this
  * NIC's, left by a guest that is no more, is replaced.
  * -EEXIST: somebody else's link has the name, on either side; -EADDRINUSE: an address is the
- * host's own, or another route leads there. After a failure nothing of it is left. */
+ * host's own, or another route leads there. After a failure nothing of it is left.
+ * The guest can send at once; what the host sends is dropped until the kernel's link watcher, which
+ * waits for the lock of all network configuration, has taken note: as a rule within ms. */
 int net_nic_add(struct nl_sock *host, int netns, const struct net_nic *nic, struct err *err);
 /* Deletes the pair and what answers on the uplink for its addresses. That there is none is
  * success; -EEXIST: the link of that name is not ours, or another instance's. */

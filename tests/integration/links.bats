@@ -62,8 +62,19 @@ probe() {
 	on "$H" "$P" "$@"
 }
 
+# The kernel's link watcher has seen that both ends are up. It runs by itself, usually within a millisecond, but not while
+# somebody else holds the lock of all network configuration; till then the host's end drops what it is to send.
+both_ends_up() {
+	for _ in {1..50}; do
+		[ -n "$(on "$H" ip -o link | grep ': vp' | grep -v 'state UP')" ] || return 0
+		sleep 0.1
+	done
+	fail "$(on "$H" ip -o link)"
+}
+
 # The first packet: no second one is sent.
 once() {
+	both_ends_up
 	on "$1" busybox ping -c 1 -W "$(seconds 1)" "${@:2}" >/dev/null || fail "no answer to the first packet: ${*:2}"
 }
 
