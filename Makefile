@@ -162,6 +162,12 @@ $(O)/tests/shape_probe: $(O)/obj/tests/netns/shape_probe.o $(call archive,netns)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkglibs,$(LIBS_netns))
 
+# Links of guests as commands, for tests/integration/links.bats.
+$(O)/tests/link_probe: $(O)/obj/tests/netns/link_probe.o $(call archive,netns) $(call archive,base)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkglibs,libmnl)
+
 # A client of vps-keeper, for tests/integration/keeper.bats.
 $(O)/tests/keeper_probe: $(O)/obj/tests/keeper/keeper_probe.o $(foreach m,keeper sandbox base,$(call archive,$(m)))
 	$(call say,LINK,$@)
@@ -178,7 +184,7 @@ unit: $(UNIT_BINS)
 	$(Q)tests/run unit $(UNIT_BINS)
 
 unit-bins: $(UNIT_BINS)
-helpers: $(HELPER_BINS) $(addprefix $(O)/tests/,sbx_probe cg_probe shape_probe keeper_probe filter_probe)
+helpers: $(HELPER_BINS) $(addprefix $(O)/tests/,sbx_probe cg_probe shape_probe keeper_probe filter_probe link_probe)
 
 test: deps
 	$(Q)tests/run all

@@ -115,7 +115,7 @@ int nl_sock_adopt(int fd, int protocol, struct nl_sock *ret, struct err *err)
 	return 0;
 }
 
-int nl_sock_open_in(int netns, int protocol, struct nl_sock *ret, struct err *err)
+int nl_run_in(int netns, int (*run)(void *arg, struct err *err), void *arg, struct err *err)
 {
 	_cleanup_close_ int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 	int r;
@@ -124,10 +124,29 @@ int nl_sock_open_in(int netns, int protocol, struct nl_sock *ret, struct err *er
 		return err_sys(err, "cannot open the own network namespace");
 	if (setns(netns, CLONE_NEWNET) < 0)
 		return err_sys(err, "cannot enter the network namespace");
-	r = nl_sock_open(protocol, ret, err);
+	r = run(arg, err);
 	if (setns(home, CLONE_NEWNET) < 0)
 		abort();
 	return r;
+}
+
+struct opening {
+	int protocol;
+	struct nl_sock *ret;
+};
+
+static int open_there(void *arg, struct err *err)
+{
+	const struct opening *o = arg;
+
+	return nl_sock_open(o->protocol, o->ret, err);
+}
+
+int nl_sock_open_in(int netns, int protocol, struct nl_sock *ret, struct err *err)
+{
+	struct opening o = {.protocol = protocol, .ret = ret};
+
+	return nl_run_in(netns, open_there, &o, err);
 }
 
 void nl_sock_done(struct nl_sock *s)
@@ -413,7 +432,23 @@ static ssize_t receive(const struct nl_sock *s, char *room, const char *what, st
 	return from.nl_pid == 0 ? n : 0;
 }
 
-static int read_answers(struct nl_sock *s, struct nl_batch *b, struct err *err)
+/* Who gets what is no acknowledgement. */
+struct taker {
+	nl_visit *visit;
+	void *arg;
+};
+
+static int take_message(struct nl_batch *b, const struct nlmsghdr *m, const struct taker *t,
+			size_t *left, struct err *err)
+{
+	if (m->nlmsg_type == NLMSG_ERROR || !t->visit || b->n == 0 ||
+	    m->nlmsg_seq - b->requests[0].seq >= b->n)
+		return take_answer(b, m, left, err);
+	return t->visit(t->arg, m, err);
+}
+
+static int read_answers(struct nl_sock *s, struct nl_batch *b, const struct taker *t,
+			struct err *err)
 {
 	_cleanup_free_ char *room = malloc(REPLY_ROOM);
 	struct err first = ERR_INIT;
@@ -431,7 +466,7 @@ static int read_answers(struct nl_sock *s, struct nl_batch *b, struct err *err)
 			break;
 		for (const struct nlmsghdr *m = (const void *)room; mnl_nlmsg_ok(m, len);
 		     m = mnl_nlmsg_next(m, &len))
-			(void)take_answer(b, m, &left, first.code ? NULL : &first);
+			(void)take_message(b, m, t, &left, first.code ? NULL : &first);
 	}
 	if (first.code && err)
 		*err = first;
@@ -451,8 +486,9 @@ static int send_all(const struct nl_sock *s, const void *data, size_t len, struc
 	return (size_t)n == len ? 0 : err_set(err, EIO, "cannot send all of it to the kernel");
 }
 
-int nl_batch_run(struct nl_sock *s, struct nl_batch *b, struct err *err)
+int nl_batch_ask(struct nl_sock *s, struct nl_batch *b, nl_visit *visit, void *arg, struct err *err)
 {
+	const struct taker taker = {.visit = visit, .arg = arg};
 	int r;
 
 	if (!b || b->fault == ENOMEM)
@@ -471,9 +507,14 @@ int nl_batch_run(struct nl_sock *s, struct nl_batch *b, struct err *err)
 	}
 	r = send_all(s, b->data, b->len, err);
 	if (r >= 0)
-		return read_answers(s, b, err);
+		return read_answers(s, b, &taker, err);
 	(void)err_ctx(err, "cannot %s", b->requests[0].what);
 	return r;
+}
+
+int nl_batch_run(struct nl_sock *s, struct nl_batch *b, struct err *err)
+{
+	return nl_batch_ask(s, b, NULL, NULL, err);
 }
 
 /* --- dumps ----------------------------------------------------------------------------------- */

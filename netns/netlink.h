@@ -25,9 +25,12 @@ struct nl_sock {
 /* Opens a socket of a protocol (NETLINK_ROUTE, NETLINK_NETFILTER ...) in the caller's network
  * namespace. Errors come with the kernel's text; dumps are checked strictly. */
 int nl_sock_open(int protocol, struct nl_sock *ret, struct err *err);
-/* The same in the network namespace behind the fd. The caller, which needs CAP_SYS_ADMIN there,
- * enters it and comes back: only for programs of one thread, or where all threads may see that.
- * When the way back fails the process ends, as it would work on somebody else's network. */
+/* Runs a function in the network namespace behind the fd. The calling thread, which needs
+ * CAP_SYS_ADMIN there, enters it and comes back: only for programs of one thread, or where all
+ * threads may see that. When the way back fails the process ends, as it would work on somebody
+ * else's network. */
+int nl_run_in(int netns, int (*run)(void *arg, struct err *err), void *arg, struct err *err);
+/* Opens a socket in the network namespace behind the fd, in that way. */
 int nl_sock_open_in(int netns, int protocol, struct nl_sock *ret, struct err *err);
 /* Takes over a socket that another process opened and used; what it did not read is thrown away.
  * The fd is owned on success. -EPROTOTYPE when it is no netlink socket of this protocol. */
@@ -85,10 +88,15 @@ const void *nl_batch_data(const struct nl_batch *b, size_t *ret_len);
  * -ENOMEM, -EMSGSIZE when the batch could not be built: nothing was sent then. */
 int nl_batch_run(struct nl_sock *s, struct nl_batch *b, struct err *err);
 
-/* --- dumps ----------------------------------------------------------------------------------- */
-
-/* For each message of an answer; a negative number ends the dump and is returned. */
+/* For each message of an answer. A negative number ends a dump and is returned; of a batch it is
+ * returned when all is read. */
 typedef int nl_visit(void *arg, const struct nlmsghdr *m, struct err *err);
+
+/* As nl_batch_run(), for requests that are answered by more than an acknowledgement. */
+int nl_batch_ask(struct nl_sock *s, struct nl_batch *b, nl_visit *visit, void *arg,
+		 struct err *err);
+
+/* --- dumps ----------------------------------------------------------------------------------- */
 
 /* Asks for all objects of a type. A dump that was interrupted by a change (NLM_F_DUMP_INTR) begins
  * again, a few times: 'restart', where given, is called before each new beginning, so that the

@@ -223,11 +223,44 @@ static void answered(void **state)
 	assert_non_null(strstr(err.msg, "'second'"));
 }
 
+static int take_index(void *arg, const struct nlmsghdr *m, struct err *err)
+{
+	const struct ifinfomsg *h = mnl_nlmsg_get_payload(m);
+
+	if (h->ifi_index == 1)
+		++*(int *)arg;
+	return *(int *)arg > 1 ? err_set(err, ECANCELED, "twice") : 0;
+}
+
+/* Objects come beside acknowledgements; the errors of both are told. */
+static void asked(void **state)
+{
+	_cleanup_nl_sock_ struct nl_sock s = NL_SOCK_INIT;
+	_cleanup_nl_batch_ struct nl_batch *b = nl_batch_new(), *none = nl_batch_new();
+	const struct ifinfomsg missing = {.ifi_family = AF_UNSPEC, .ifi_index = 0x7ffffff0};
+	struct err err = ERR_INIT;
+	int found = 0;
+
+	(void)state;
+	if (nl_sock_open(NETLINK_ROUTE, &s, &err) < 0)
+		skip();
+	nl_batch_add(b, RTM_GETLINK, 0, &loopback, sizeof(loopback), "look");
+	assert_int_equal(nl_batch_ask(&s, b, take_index, &found, &err), 0);
+	assert_int_equal(found, 1);
+	assert_int_equal(nl_batch_ask(&s, b, take_index, &found, &err), -ECANCELED);
+	nl_batch_add(none, RTM_GETLINK, 0, &missing, sizeof(missing), "look up %d", 7);
+	found = 0;
+	assert_int_equal(nl_batch_ask(&s, none, take_index, &found, &err), -ENODEV);
+	assert_non_null(strstr(err.msg, "cannot look up 7"));
+	assert_int_equal(found, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(built),  cmocka_unit_test(silent),   cmocka_unit_test(too_long),
-		cmocka_unit_test(dumped), cmocka_unit_test(answered), cmocka_unit_test(got),
+		cmocka_unit_test(dumped), cmocka_unit_test(answered), cmocka_unit_test(asked),
+		cmocka_unit_test(got),
 	};
 
 	return cmocka_run_group_tests_name("netlink", tests, NULL, NULL);
