@@ -109,3 +109,18 @@ int boot_id(char ret[37], struct err *err)
 		return err_set(err, EPROTO, "cannot use the boot id of %zd characters", n);
 	return str_copy(ret, BOOT_ID_LEN + 1, text);
 }
+
+/* The name is of whatever process has the pid; that it was ours the pidfd says afterwards. */
+int pidref_open_netns(const struct pidref *p, struct err *err)
+{
+	_cleanup_close_ int fd = -1;
+	char path[48];
+	int r;
+
+	(void)str_fmt(path, sizeof(path), "/proc/%d/ns/net", (int)p->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(err, "cannot open the network namespace of process %d", (int)p->pid);
+	r = pidref_signal(p, 0, err);
+	return r < 0 ? r : take_fd(&fd);
+}

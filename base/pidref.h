@@ -28,6 +28,8 @@ int pidref_open(pid_t pid, struct pidref *ret, struct err *err);
 int pidref_open_checked(pid_t pid, uint64_t start, struct pidref *ret, struct err *err);
 /* pidfd_send_signal(2). */
 int pidref_signal(const struct pidref *p, int signo, struct err *err);
+/* Its network namespace, as an fd that the caller owns. -ESRCH, -ENOENT when it is gone. */
+int pidref_open_netns(const struct pidref *p, struct err *err);
 /* Start time of a pid from procfs. */
 int pid_start_time(pid_t pid, uint64_t *ret, struct err *err);
 /* The kernel's boot id (36 characters + NUL), random for each boot. */

@@ -89,7 +89,7 @@ static const struct item_row item_rows[] = {
 /* Of the host document; what has no row is "not supported by this build". */
 static const struct spec_support host_support[] = {
 	{"sharing", "image files are shared by all instances of the host"},
-	{"networks", "addresses are reserved, but this build makes no links to guests"},
+	{"networks", NULL},
 	{"sample", "usage is read when it is asked for"},
 	{NULL, NULL},
 };

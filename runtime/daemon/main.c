@@ -40,6 +40,7 @@ struct options {
 	const char *config;
 	const char *helpers; /* directory of vps-keeper and vps-job */
 	const char *seccomp; /* profile; NULL = the shipped one */
+	const char *filter;  /* rules of the packet filter; NULL = the shipped ones */
 	enum log_level level;
 	const char *schema; /* kind of document whose schema is wanted */
 	bool config_given;
@@ -61,8 +62,8 @@ struct daemon {
 
 static void usage(FILE *out)
 {
-	fputs("usage: vpsd [--config FILE] [--helpers DIR] [--seccomp FILE] [--log-level "
-	      "error|warning|info|debug]\n"
+	fputs("usage: vpsd [--config FILE] [--helpers DIR] [--seccomp FILE] [--filter FILE]\n"
+	      "            [--log-level error|warning|info|debug]\n"
 	      "       vpsd [--config FILE] --stop-guests [ID...]\n"
 	      "                                             as the host goes down, while no vpsd "
 	      "runs\n"
@@ -92,6 +93,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"config", required_argument, NULL, 'c'},
 		{"helpers", required_argument, NULL, 'H'},
 		{"seccomp", required_argument, NULL, 's'},
+		{"filter", required_argument, NULL, 'f'},
 		{"log-level", required_argument, NULL, 'l'},
 		{"stop-guests", no_argument, NULL, 'S'},
 		{"validate", no_argument, NULL, 'v'},
@@ -112,6 +114,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 			break;
 		case 's':
 			o->seccomp = optarg;
+			break;
+		case 'f':
+			o->filter = optarg;
 			break;
 		case 'l':
 			level = log_level_from_string(optarg);
@@ -320,6 +325,7 @@ static int start(struct daemon *d, const struct options *o, struct err *err)
 		.keeper_path = keeper,
 		.job_path = job,
 		.seccomp_profile = find_seccomp(o),
+		.filter_rules = o->filter,
 		.cgroup_root = scope_cgroup(d->scope),
 	};
 	r = inst_manager_new(&config, &d->api.manager, err);

@@ -174,7 +174,33 @@ int inst_log_dir(const struct inst *i, struct err *err)
 
 static void on_launched(void *userdata, struct keeper_reply *reply, const struct err *err);
 
-static int send_launch(struct inst *i, int image, int upper, int log_dir, struct err *err)
+/* What the launch of an instance has open; the keeper gets copies. */
+struct launch_fds {
+	int image, upper, log_dir, gate;
+};
+
+static void launch_fds_done(struct launch_fds *f)
+{
+	cleanup_close(&f->image);
+	cleanup_close(&f->upper);
+	cleanup_close(&f->log_dir);
+	cleanup_close(&f->gate);
+}
+
+static void describe_files(const struct guest_files *files, struct sbx_launch *l)
+{
+	for (l->n_files = 0; l->n_files < files->n; l->n_files++) {
+		const struct guest_file *f = &files->items[l->n_files];
+
+		l->files[l->n_files] =
+			(struct sbx_file){.path = f->path,
+					  .text = f->text,
+					  .mode = 0644,
+					  .rule = f->remove ? SBX_FILE_REMOVE : SBX_FILE_WRITE};
+	}
+}
+
+static int send_launch(struct inst *i, const struct launch_fds *fds, struct err *err)
 {
 	static char init[] = "/sbin/init";
 	static char env_container[] = "container=vpsd", env_term[] = "TERM=linux",
@@ -184,12 +210,13 @@ static int send_launch(struct inst *i, int image, int upper, int log_dir, struct
 	char *argv[] = {init, NULL};
 	char *envp[] = {env_container, env_term, env_notify, env_path, NULL};
 	struct inst_manager *m = i->manager;
+	_cleanup_(guest_files_done) struct guest_files files = {.n = 0};
 	struct sbx_launch l;
 	const struct keeper_launch launch = {
 		.id = i->id,
 		.boot = i->boot,
 		.log_max = m->host->console_log,
-		.log_dir = log_dir,
+		.log_dir = fds->log_dir,
 		.launch = &l,
 	};
 	int r;
@@ -198,6 +225,11 @@ static int send_launch(struct inst *i, int image, int upper, int log_dir, struct
 	r = str_copy(l.id, sizeof(l.id), i->id);
 	if (r < 0)
 		return err_set_errno(err, -r, "cannot describe the launch");
+	r = links_files(i, &files, err);
+	if (r < 0)
+		return r;
+	describe_files(&files, &l);
+	l.gate = fds->gate;
 	l.base = i->base;
 	l.hostname = i->spec.hostname ? i->spec.hostname : i->spec.name;
 	l.argv = argv;
@@ -208,8 +240,8 @@ static int send_launch(struct inst *i, int image, int upper, int log_dir, struct
 	inst_devices_describe(i, &l);
 	l.mem_limit = i->effective.memory.limit;
 	l.cgroup = i->p->cg.guest;
-	l.upper = upper;
-	l.layers[0] = image;
+	l.upper = fds->upper;
+	l.layers[0] = fds->image;
 	l.n_layers = 1;
 	l.seccomp = m->seccomp;
 	l.views = i->p->views;
@@ -221,7 +253,7 @@ static int send_launch(struct inst *i, int image, int upper, int log_dir, struct
 
 static int launch(struct inst *i, struct err *err)
 {
-	_cleanup_close_ int image = -1, upper = -1, log_dir = -1;
+	_cleanup_(launch_fds_done) struct launch_fds fds = {-1, -1, -1, -1};
 	int r;
 
 	if (!i->manager->keeper.is_speaking) {
@@ -233,14 +265,15 @@ static int launch(struct inst *i, struct err *err)
 		r = make_cgroup(i, err);
 	if (r < 0)
 		return r;
-	r = open_layers(i, &image, &upper, err);
+	r = open_layers(i, &fds.image, &fds.upper, err);
 	if (r < 0)
 		return r;
 	inst_views_make(i);
-	log_dir = inst_open_log(i, true, err);
-	if (log_dir < 0)
-		return log_dir;
-	return send_launch(i, image, upper, log_dir, err);
+	fds.log_dir = inst_open_log(i, true, err);
+	if (fds.log_dir < 0)
+		return fds.log_dir;
+	r = links_prepare(i, &fds.gate, err);
+	return r < 0 ? r : send_launch(i, &fds, err);
 }
 
 /* --- the order of things --------------------------------------------------------------------- */
@@ -431,6 +464,7 @@ static void boot_cleaned(struct inst *i)
 	void (*after_up)(struct inst * inst, const struct err *err) = i->p->after_up;
 
 	i->has_limits = false;
+	links_gone(i);
 	inst_views_close(i);
 	inst_views_drop(i->manager, i->id);
 	/* This boot is over, whoever asks. */

@@ -27,6 +27,7 @@ struct inst_tenant {
 	bool by_file;		 /* a file created it */
 	uint64_t created;
 	unsigned instances;	      /* those that are being deleted included */
+	uint32_t filter_number;	      /* by which the packet filter knows it; 0 = not yet */
 	bool is_unwritten;	      /* the database may not have it as it is here */
 	struct tenant_change *newest; /* on its way to the database; tenant.c */
 };

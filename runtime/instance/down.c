@@ -214,6 +214,7 @@ void inst_close_guest(struct inst *i)
 	i->p->is_frozen = false;
 	inst_sessions_done(i);
 	inst_views_close(i);
+	links_gone(i);
 	(void)path_remove_tree(i->manager->run_fd, i->id, NULL);
 }
 

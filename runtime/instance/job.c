@@ -413,8 +413,9 @@ static int watch(struct job *j, struct err *err)
 
 static int spawn(struct job *j, struct err *err)
 {
-	int r = job_process_start(j->pool->path, j->argv, j->spec.flags, j->pool->lock, &j->process,
-				  err);
+	int given = j->spec.flags & JOB_GIVEN_STDIN ? j->spec.given_stdin : -1;
+	int r = job_process_start(j->pool->path, j->argv, j->spec.flags, given, j->pool->lock,
+				  &j->process, err);
 
 	if (r < 0)
 		return r;

@@ -51,11 +51,13 @@ enum job_flags {
 	JOB_STDOUT_RAW = 1u << 2, /* output is no JSON: it goes to raw() */
 	JOB_LONG = 1u << 3,	  /* as long as a client likes: INST_JOBS_LONG_MAX */
 	JOB_REMOVAL = 1u << 4,	  /* as long as a tree is big: INST_JOBS_REMOVAL_MAX */
+	JOB_GIVEN_STDIN = 1u << 5, /* given_stdin; with JOB_IMMEDIATE only */
 };
 
 struct job_spec {
 	const char *const *argv; /* verb and options, NULL-terminated, copied */
 	unsigned flags;		 /* enum job_flags */
+	int given_stdin;	 /* with JOB_GIVEN_STDIN: borrowed until job_start() returns */
 	uint64_t timeout_usec;	 /* from its start; SIGTERM then, SIGKILL 10 s later; 0 = none */
 	void (*progress)(void *arg, const char *what, uint64_t done, uint64_t total); /* or NULL */
 	void (*raw)(void *arg, const void *data, size_t len); /* with JOB_STDOUT_RAW */

@@ -76,6 +76,14 @@ static int make_pipes(struct pipes *p, unsigned flags, struct err *err)
 	return 0;
 }
 
+static int take_given(struct pipes *p, int given, struct err *err)
+{
+	cleanup_close(&p->in[0]);
+	cleanup_close(&p->in[1]);
+	p->in[0] = fcntl(given, F_DUPFD_CLOEXEC, 3);
+	return p->in[0] < 0 ? err_sys(err, "cannot give a job its input") : 0;
+}
+
 /* --- the child: nothing but async-signal-safe calls, as the program has threads -------------- */
 
 static _Noreturn void child(const char *path, char *const *argv, unsigned flags, int lock,
@@ -109,7 +117,7 @@ static _Noreturn void child(const char *path, char *const *argv, unsigned flags,
 
 /* --- the parent ------------------------------------------------------------------------------ */
 
-int job_process_start(const char *path, char *const *argv, unsigned flags, int lock,
+int job_process_start(const char *path, char *const *argv, unsigned flags, int given, int lock,
 		      struct job_process *ret, struct err *err)
 {
 	_cleanup_(pipes_done) struct pipes p = {{-1, -1}, {-1, -1}, {-1, -1}};
@@ -117,6 +125,8 @@ int job_process_start(const char *path, char *const *argv, unsigned flags, int l
 	pid_t self = getpid();
 	int r = make_pipes(&p, flags, err);
 
+	if (r >= 0 && given >= 0)
+		r = take_given(&p, given, err);
 	if (r < 0)
 		return r;
 	j.pid = fork();

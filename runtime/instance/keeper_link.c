@@ -151,6 +151,7 @@ static void on_connected(void *userdata, uint32_t pid, const char *version)
 	k->tries = 0;
 	drop_source(&k->timer);
 	log_info("connected to keeper %s, pid %u", version, pid);
+	network_hold(m);
 	manager_start_step(m, NULL);
 }
 

@@ -191,8 +191,10 @@ static void change_held(struct inst *i, const struct err *err)
 	if (err && old)
 		undo_change(i, old);
 	inst_change_free(old);
-	if (!err)
+	if (!err) {
+		links_change(i);
 		inst_event(i, "changed");
+	}
 	inst_finish(
 		i, NULL, err,
 		err ? NULL
@@ -222,7 +224,7 @@ bool inst_change_waits(const struct inst *i, const struct inst_change *c)
 	return inst_is_up(i) &&
 	       (!str_eq(i->spec.hostname, c->spec.hostname) || a->nesting != b->nesting ||
 		a->tun != b->tun || a->fuse != b->fuse ||
-		!inst_devices_are_same(&i->effective, &c->effective) ||
+		!inst_devices_are_same(&i->effective, &c->effective) || i->net.n != c->net.n ||
 		inst_cpus_wait(i, &c->effective));
 }
 

@@ -125,7 +125,7 @@ void manager_probe_support(struct inst_manager *m)
 			? NULL
 			: "the host has no cpuset controller: all instances use all CPUs";
 	const char *io = m->support_no_io = why_no_io(m);
-	const char *none = "not supported by this build";
+	const char *networks = inst_has_networks(m) ? NULL : "the host document has no networks";
 	const struct spec_support rows[] = {
 		{"cpu_placement", cpuset},
 		{"cpu.dedicated", cg_dedicated_why_not(&m->cg)},
@@ -152,10 +152,13 @@ void manager_probe_support(struct inst_manager *m)
 		{"quota.memory", NULL},
 		{"quota.pids", NULL},
 		{"quota.disk", NULL},
-		{"quota.ipv4", inst_has_networks(m) ? NULL : none},
-		{"network", inst_has_networks(m) ? "its addresses are reserved, but this build "
-						   "makes no links to guests"
-						 : none},
+		{"quota.ipv4", networks},
+		{"network", networks},
+		{"network.in", networks},
+		{"network.out", networks},
+		{"network.pps", networks},
+		{"network.connections", networks},
+		{"network.new_connections", networks},
 		{NULL, NULL},
 	};
 	_Static_assert(sizeof(rows) / sizeof(rows[0]) <= SUPPORT_MAX, "room for every row");
@@ -216,7 +219,9 @@ static int copy_paths(struct inst_manager *m, const struct inst_config *c, struc
 					  : VPS_PREFIX "/share/vpsd/defaults/seccomp/default.json");
 	m->cpu_dir = strdup(c->cpu_dir ? c->cpu_dir : "/sys/devices/system/cpu");
 	m->cpuinfo_path = strdup(c->cpuinfo_path ? c->cpuinfo_path : "/proc/cpuinfo");
-	if (!m->keeper_path || !m->keeper_socket || !m->seccomp_path || !m->cpu_dir ||
+	m->filter_path =
+		strdup(c->filter_rules ? c->filter_rules : VPS_PREFIX "/share/vpsd/defaults/filter.nft");
+	if (!m->keeper_path || !m->keeper_socket || !m->seccomp_path || !m->filter_path || !m->cpu_dir ||
 	    !m->cpuinfo_path)
 		return err_set(err, ENOMEM, "cannot start the manager: out of memory");
 	return 0;
@@ -247,6 +252,8 @@ static int open_all(struct inst_manager *m, const struct inst_config *c, struct 
 		r = alloc_ranges_new(m->host->idmap.base, m->host->idmap.count, &m->ranges, err);
 	if (r >= 0)
 		r = addresses_open(m, err);
+	if (r >= 0)
+		r = network_open(m, err);
 	if (r >= 0)
 		r = job_pool_new(m->event, c->job_path, &m->jobs, err);
 	if (r >= 0)
@@ -343,7 +350,7 @@ static void boot_is_past(struct inst_manager *m)
 		log_warning("cannot note the boot of the host: %s", err_text(&err));
 }
 
-/* One of the two things that must be there: the program of system calls, the recovery. */
+/* One of the things that must be there: the program of system calls, the networks, the recovery. */
 void manager_start_step(struct inst_manager *m, const struct err *err)
 {
 	void (*ready)(void *arg, const struct err *e) = m->ready;
@@ -356,7 +363,8 @@ void manager_start_step(struct inst_manager *m, const struct err *err)
 	}
 	/* Guests that should run are started with the filter or not at all. */
 	if (m->seccomp >= 0 && m->keeper.is_speaking && !m->keeper.is_listed) {
-		recover_start(m);
+		if (network_start(m))
+			recover_start(m);
 		return;
 	}
 	if (m->is_ready || m->seccomp < 0 || !m->keeper.is_listed)
@@ -391,6 +399,7 @@ void inst_manager_free(struct inst_manager *m)
 	event_log_unref(m->events);
 	catalog_done(&m->catalog);
 	alloc_ranges_free(m->ranges);
+	network_close(m);
 	addresses_close(m);
 	cg_root_done(&m->cg);
 	img_store_free(m->images);
@@ -403,6 +412,7 @@ void inst_manager_free(struct inst_manager *m)
 	free(m->keeper_path);
 	free(m->keeper_socket);
 	free(m->seccomp_path);
+	free(m->filter_path);
 	free(m->cpu_dir);
 	free(m->cpuinfo_path);
 	free(m->cpuinfo);

@@ -35,6 +35,7 @@ struct inst_config {
 	const char *keeper_socket;    /* NULL = "keeper.sock" in the run directory */
 	const char *job_path;	      /* program */
 	const char *seccomp_profile;  /* file; NULL = the shipped default */
+	const char *filter_rules;     /* file; NULL = the shipped ones */
 	const char *cgroup_root;      /* NULL = "vpsd" at the top of the mount */
 	const char *cpu_dir;	      /* what the machine has; NULL = "/sys/devices/system/cpu" */
 	const char *cpuinfo_path;     /* what it says of them; NULL = "/proc/cpuinfo" */

@@ -12,6 +12,7 @@
 #include "runtime/instance/alloc.h"
 #include "runtime/instance/events.h"
 #include "runtime/instance/manager.h"
+#include "runtime/instance/network.h"
 #include "runtime/instance/policy.h"
 #include "runtime/instance/store.h"
 #include "runtime/instance/thrash.h"
@@ -20,7 +21,7 @@
 
 #define USEC_PER_MSEC UINT64_C(1000)
 #define USEC_PER_SEC UINT64_C(1000000)
-#define SUPPORT_MAX 32
+#define SUPPORT_MAX 48
 #define DEVICE_SETS 4 /* combinations of enum cg_device_features */
 
 struct inst_wait {
@@ -102,6 +103,7 @@ struct inst_private {
 	uint64_t cleanup_delay, cleanup_until; /* usec */
 	uint64_t freeze_delay, freeze_until;   /* usec */
 
+	struct inst_links *links;    /* of a guest that runs or is about to; NULL = none */
 	struct inst_devices devices; /* while it is up: what it was started with */
 	bool net_changed;	     /* its interfaces are to be written with it */
 	bool is_frozen;		     /* its cgroup was told to be */
@@ -210,7 +212,7 @@ struct inst_manager {
 	sd_event *event;
 	const struct spec_host *host;
 	struct store *store;
-	char *keeper_path, *keeper_socket, *seccomp_path, *cpu_dir, *cpuinfo_path;
+	char *keeper_path, *keeper_socket, *seccomp_path, *filter_path, *cpu_dir, *cpuinfo_path;
 	char *cpuinfo; /* what the machine said of its CPUs; NULL = not asked yet */
 	struct cg_root cg;
 	struct img_store *images;
@@ -220,6 +222,7 @@ struct inst_manager {
 	struct catalog catalog;
 	struct alloc_ranges *ranges;
 	struct inst_addresses *addresses; /* addresses.c */
+	struct network *network;
 	struct inst **insts;		  /* sorted by full name */
 	size_t n_insts;
 	struct admission_host machine;

@@ -142,6 +142,7 @@ static int recover(struct inst_manager *m, struct err *err)
 	for (size_t i = 0; i < n; i++)
 		recover_act(m, &actions[i]);
 	recover_settle(m);
+	network_recovered(m);
 	inst_cpus_respread(m);
 	if (cg_root_recount(&m->cg, &sums) < 0)
 		log_warning("cannot write the sums of the guarantees: %s", err_text(&sums));

@@ -78,6 +78,7 @@ static void act_keep(struct inst *i, struct keeper_item *g)
 	inst_is_running(i, g->guest.boot, (pid_t)g->guest.pid, g->guest.start, take_fd(&g->pidfd),
 			take_fd(&g->console));
 	inst_views_found(i);
+	links_found(i);
 	if (g->guest.ready)
 		inst_said_ready(i);
 }
@@ -113,6 +114,7 @@ static void act_adopt(struct inst *i, struct recover_found_state *s)
 		i->p->has_said_ready = s->ready;
 	inst_is_running(i, s->boot, s->process.pid, s->process.start, take_fd(&s->process.fd), -1);
 	inst_views_found(i);
+	links_found(i);
 	log_info("%s: adopted, pid %d", i->full_name, (int)i->pid);
 	log_dir = inst_open_log(i, true, &err);
 	a.log_dir = log_dir;

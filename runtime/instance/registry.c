@@ -106,6 +106,7 @@ void inst_free(struct inst *i)
 	cleanup_close(&i->pidfd);
 	cleanup_close(&i->console);
 	cleanup_close(&i->p->views);
+	links_forget(i);
 	cg_instance_done(&i->p->cg);
 	cg_stats_reader_done(&i->p->reader);
 	spec_instance_done(&i->spec);
@@ -422,4 +423,5 @@ void inst_unsupported(const struct inst *i, struct spec_items *ret)
 	inst_devices_item(i, ret);
 	inst_fence_item(i, ret);
 	inst_views_item(i, ret);
+	links_item(i, ret);
 }

@@ -159,7 +159,7 @@ is_host_ready() {
 # Starts vpsd and waits until it takes orders.
 start_vpsd() {
 	local end=$((SECONDS + $(seconds 20))) code=0
-	"$O/vpsd" --config "$T/vpsd.json" --helpers "$O" --seccomp "$REPO/config/defaults/seccomp/default.json" \
+	"$O/vpsd" --config "$T/vpsd.json" --helpers "$O" --seccomp "$REPO/config/defaults/seccomp/default.json" --filter "${FILTER:-$REPO/config/defaults/filter.nft}" \
 		</dev/null >>"$T/vpsd.log" 2>&1 3>&- 4>&- &
 	local pid=$!
 	echo "$pid" >"$T/vpsd.pid"

@@ -9,6 +9,7 @@
 
 #include "tests/unit/instance/rig_cgroups.h"
 #include "tests/unit/instance/rig_keeper.h"
+#include "tests/unit/instance/rig_network.h"
 #include "tests/unit/instance/rig_world.h"
 
 /* --- waiting --------------------------------------------------------------------------------- */

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Networks that are always there: no packet filter, and links that nobody sees. */
+#pragma once
+
+#include <stdlib.h>
+
+#include "runtime/instance/private.h"
+
+int network_open(struct inst_manager *m, struct err *err)
+{
+	(void)err;
+	m->network = calloc(1, sizeof(*m->network));
+	assert_non_null(m->network);
+	m->network->state = inst_has_networks(m) ? NETWORK_READY : NETWORK_NONE;
+	return 0;
+}
+
+void network_close(struct inst_manager *m)
+{
+	free(m->network);
+	m->network = NULL;
+}
+
+bool network_start(struct inst_manager *m)
+{
+	(void)m;
+	return true;
+}
+
+void network_hold(struct inst_manager *m)
+{
+	(void)m;
+}
+
+void network_recovered(struct inst_manager *m)
+{
+	(void)m;
+}
+
+const char *network_why_not(const struct inst_manager *m)
+{
+	(void)m;
+	return NULL;
+}
+
+int links_prepare(struct inst *i, int *ret_theirs, struct err *err)
+{
+	(void)i;
+	(void)err;
+	*ret_theirs = -1;
+	return 0;
+}
+
+int links_files(const struct inst *i, struct guest_files *ret, struct err *err)
+{
+	(void)i;
+	(void)ret;
+	(void)err;
+	return 0;
+}
+
+void links_found(struct inst *i)
+{
+	(void)i;
+}
+
+void links_change(struct inst *i)
+{
+	(void)i;
+}
+
+void links_gone(struct inst *i)
+{
+	(void)i;
+}
+
+void links_forget(struct inst *i)
+{
+	(void)i;
+}
+
+bool links_has(const struct inst_manager *m, const char *name)
+{
+	(void)m;
+	(void)name;
+	return false;
+}
+
+void links_item(const struct inst *i, struct spec_items *ret)
+{
+	(void)i;
+	(void)ret;
+}
