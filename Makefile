@@ -50,7 +50,7 @@ DEPS_sandbox := base
 DEPS_keeper := sandbox base
 DEPS_instance := keeper sandbox config images cgroups netns base
 DEPS_daemon := instance keeper sandbox config images cgroups netns base
-DEPS_jobs := config images cgroups base
+DEPS_jobs := config images cgroups netns base
 DEPS_cli := base
 LIBS_base := jansson
 LIBS_cgroups :=
@@ -156,8 +156,9 @@ $(O)/tests/cg_probe: $(O)/obj/tests/cgroups/cg_probe.o $(call archive,cgroups) $
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^
 
-# The mechanisms of the network as commands, for tests/integration and tests/bench/net.
-$(O)/tests/shape_probe: $(O)/obj/tests/netns/shape_probe.o $(call archive,netns) $(call archive,base)
+# Mechanisms of the network as commands, for the tests of that name and tests/bench/net.
+NET_PROBES := $(addprefix $(O)/tests/,link_probe filter_probe shape_probe)
+$(NET_PROBES): $(O)/tests/%: $(O)/obj/tests/netns/%.o $(call archive,netns) $(call archive,base)
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkglibs,$(LIBS_netns))
@@ -174,17 +175,11 @@ $(O)/tests/keeper_probe: $(O)/obj/tests/keeper/keeper_probe.o $(foreach m,keeper
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
 
-# netns/filter as commands, for tests/integration/filter.bats.
-$(O)/tests/filter_probe: $(O)/obj/tests/netns/filter_probe.o $(call archive,netns) $(call archive,base)
-	$(call say,LINK,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkglibs,libmnl)
-
 unit: $(UNIT_BINS)
 	$(Q)tests/run unit $(UNIT_BINS)
 
 unit-bins: $(UNIT_BINS)
-helpers: $(HELPER_BINS) $(addprefix $(O)/tests/,sbx_probe cg_probe shape_probe keeper_probe filter_probe link_probe)
+helpers: $(HELPER_BINS) $(addprefix $(O)/tests/,sbx_probe cg_probe keeper_probe) $(NET_PROBES)
 
 test: deps
 	$(Q)tests/run all

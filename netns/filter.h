@@ -19,9 +19,6 @@
 #define NET_FILTER_TABLE_MAX 32u /* of a table's name, with NUL */
 /* Type of the record (base/msg.h) by which the job that loads the rules hands the socket over. */
 #define NET_FILTER_RECORD 1u
-/* Group (IFLA_GROUP) of the host end of a guest's interface: it is muted even under a name that
- * somebody else gave it. */
-#define NET_FILTER_GROUP 30320u
 /* Ports that one instance may let in; ranges count with each port. */
 #define NET_FILTER_PORTS_MAX 1024u
 #define NET_FILTER_TENANT_MAX 0x7fffffffu

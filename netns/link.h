@@ -15,7 +15,8 @@
 #include "netns/netlink.h"
 
 #define NET_MAC 6
-#define NET_LINK_GROUP 0x76707364u /* "vpsd" */
+/* As the rules of the packet filter have it: by it they mute an interface that was renamed. */
+#define NET_LINK_GROUP 30320u
 #define NET_ALIAS 64
 
 struct net_link {

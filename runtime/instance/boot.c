@@ -366,6 +366,9 @@ static void on_launched(void *userdata, struct keeper_reply *reply, const struct
 	if (i->manager->is_closing)
 		return;
 	if (!err) {
+		if (reply->warning && *reply->warning)
+			log_warning("%s: a file of its network was not written: %s", i->full_name,
+				    reply->warning);
 		inst_is_running(i, i->boot, (pid_t)reply->pid, reply->start, take_fd(&reply->pidfd),
 				take_fd(&reply->console));
 		return;

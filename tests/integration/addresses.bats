@@ -1,13 +1,13 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# Addresses of instances: given out once, in the database, gone with the instance. No packets yet.
+# Addresses of instances: given out once, in the database, gone with the instance. Packets: network.bats.
 load lib
 
 NETWORKS='[{network: "nat0", mode: "nat", ipv4: ["10.77.0.0/28"], ipv6: ["fd77::/64"], reserved: ["10.77.0.4-10.77.0.6"]},
 	{network: "pub", mode: "routed", uplink: "eth0", ipv4: ["203.0.113.0/30"], ipv6: ["2001:db8::/48"]}]'
 
 setup_file() {
-	host_up ".tolerate_unsupported += [\"networks\", \"network\"] | .networks = $NETWORKS"
+	host_up ".networks = $NETWORKS"
 }
 
 teardown_file() {
@@ -67,8 +67,6 @@ restart_vpsd_with() {
 	contains "$output" "eth0 (nat0): 10.77.0.2 fd77:"
 	contains "$output" "8080:80/tcp"
 	contains "$output" "eth1 (pub): 203.0.113.2 203.0.113.0 2001:db8:0:"
-	# Honest: nothing of this carries a packet yet.
-	contains "$output" "unsupported (its addresses are reserved, but this build makes no links to guests)"
 	run vps ip ls
 	[[ $output =~ 10\.77\.0\.3\ +nat0\ +t/b\ +eth0\ +auto\ +yes ]]
 	[[ $output =~ 203\.0\.113\.2\ +pub\ +t/a\ +eth1\ +by\ document\ +yes ]]

@@ -369,7 +369,7 @@ static void host_items(void **state)
 			  "[{\"network\": \"a\", \"mode\": \"nat\", \"ipv4\": "
 			  "[\"10.0.0.0/8\"]}], \"backup_targets\": [{\"target\": \"nas\", "
 			  "\"path\": \"/mnt\"}]}",
-			  "networks sample backup_targets ");
+			  "sample backup_targets ");
 }
 
 /* The shipped host document starts vpsd. */
