@@ -163,12 +163,6 @@ $(NET_PROBES): $(O)/tests/%: $(O)/obj/tests/netns/%.o $(call archive,netns) $(ca
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkglibs,$(LIBS_netns))
 
-# Links of guests as commands, for tests/integration/links.bats.
-$(O)/tests/link_probe: $(O)/obj/tests/netns/link_probe.o $(call archive,netns) $(call archive,base)
-	$(call say,LINK,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(call pkglibs,libmnl)
-
 # A client of vps-keeper, for tests/integration/keeper.bats.
 $(O)/tests/keeper_probe: $(O)/obj/tests/keeper/keeper_probe.o $(foreach m,keeper sandbox base,$(call archive,$(m)))
 	$(call say,LINK,$@)
