@@ -46,11 +46,11 @@ int job_line_parse(const char *line, size_t len, struct job_line *ret, struct er
 void job_line_done(struct job_line *l);
 
 enum job_flags {
-	JOB_STDIN = 1u << 0,	  /* a pipe to write to: job_stdin() */
-	JOB_IMMEDIATE = 1u << 1,  /* does not wait its turn */
-	JOB_STDOUT_RAW = 1u << 2, /* output is no JSON: it goes to raw() */
-	JOB_LONG = 1u << 3,	  /* as long as a client likes: INST_JOBS_LONG_MAX */
-	JOB_REMOVAL = 1u << 4,	  /* as long as a tree is big: INST_JOBS_REMOVAL_MAX */
+	JOB_STDIN = 1u << 0,	   /* a pipe to write to: job_stdin() */
+	JOB_IMMEDIATE = 1u << 1,   /* does not wait its turn */
+	JOB_STDOUT_RAW = 1u << 2,  /* output is no JSON: it goes to raw() */
+	JOB_LONG = 1u << 3,	   /* as long as a client likes: INST_JOBS_LONG_MAX */
+	JOB_REMOVAL = 1u << 4,	   /* as long as a tree is big: INST_JOBS_REMOVAL_MAX */
 	JOB_GIVEN_STDIN = 1u << 5, /* given_stdin; with JOB_IMMEDIATE only */
 };
 

@@ -18,7 +18,8 @@ struct job_process {
 /* Forks and executes 'path' with argv, in a session of its own with a small environment, at "/",
  * with three pipes and nothing else open but a copy of 'lock' (-1 = none). It is killed when the
  * caller's thread ends; with JOB_LONG (enum job_flags) asked to end. Of the flags JOB_STDIN counts
- * as well. A program that cannot be executed ends with status 127. 'given' is its stdin in the place of a pipe; -1 = none is given. *ret is the caller's, who reaps.
+ * as well. A program that cannot be executed ends with status 127. 'given' is its stdin in the
+ * place of a pipe; -1 = none is given. *ret is the caller's, who reaps.
  */
 int job_process_start(const char *path, char *const *argv, unsigned flags, int given, int lock,
 		      struct job_process *ret, struct err *err);

@@ -123,8 +123,8 @@ static void add_forwards(const struct inst_nic *nic, struct net_filter_nic *f,
 		}
 }
 
-static void describe_facts(struct inst *i, const struct spec_network *net, const struct net_nic *nic,
-			   struct net_filter_nic *f)
+static void describe_facts(struct inst *i, const struct spec_network *net,
+			   const struct net_nic *nic, struct net_filter_nic *f)
 {
 	const struct spec_plan_network *plan = &i->effective.network;
 
@@ -260,8 +260,8 @@ int links_files(const struct inst *i, struct guest_files *ret, struct err *err)
 	const struct inst_links *l = i->p->links;
 	struct guest_nic nics[NET_NICS];
 	struct addr dns[GUEST_DNS_MAX];
-	const struct guest_net net = {.hostname = i->spec.hostname ? i->spec.hostname
-								   : i->spec.name,
+	const struct guest_net net = {.hostname =
+					      i->spec.hostname ? i->spec.hostname : i->spec.name,
 				      .nics = nics,
 				      .n_nics = l ? l->n : 0,
 				      .dns = dns,
@@ -454,7 +454,8 @@ static int change(struct inst *i, struct inst_links *now, struct err *err)
 	int r;
 
 	if (old->n != now->n)
-		return err_set(err, EBUSY, "another number of interfaces comes with its next start");
+		return err_set(err, EBUSY,
+			       "another number of interfaces comes with its next start");
 	netns = open_netns(i, err);
 	if (netns < 0)
 		return netns;

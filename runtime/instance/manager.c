@@ -219,10 +219,10 @@ static int copy_paths(struct inst_manager *m, const struct inst_config *c, struc
 					  : VPS_PREFIX "/share/vpsd/defaults/seccomp/default.json");
 	m->cpu_dir = strdup(c->cpu_dir ? c->cpu_dir : "/sys/devices/system/cpu");
 	m->cpuinfo_path = strdup(c->cpuinfo_path ? c->cpuinfo_path : "/proc/cpuinfo");
-	m->filter_path =
-		strdup(c->filter_rules ? c->filter_rules : VPS_PREFIX "/share/vpsd/defaults/filter.nft");
-	if (!m->keeper_path || !m->keeper_socket || !m->seccomp_path || !m->filter_path || !m->cpu_dir ||
-	    !m->cpuinfo_path)
+	m->filter_path = strdup(c->filter_rules ? c->filter_rules
+						: VPS_PREFIX "/share/vpsd/defaults/filter.nft");
+	if (!m->keeper_path || !m->keeper_socket || !m->seccomp_path || !m->filter_path ||
+	    !m->cpu_dir || !m->cpuinfo_path)
 		return err_set(err, ENOMEM, "cannot start the manager: out of memory");
 	return 0;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The host's part of networks. The packet filter is a table of nf_tables that belongs to a netlink
- * socket: vpsd has it, and the keeper a copy, so that the table outlives either. A new vpsd does not
- * guess what is in it: it loads a table of its own beside it, fills that with the guests that it
- * finds running, and removes the old one then. In between both must let a packet pass.
+ * socket: vpsd has it, and the keeper a copy, so that the table outlives either. A new vpsd does
+ * not guess what is in it: it loads a table of its own beside it, fills that with the guests that
+ * it finds running, and removes the old one then. In between both must let a packet pass.
  */
 #include "runtime/instance/network.h"
 
@@ -41,7 +41,8 @@ const char *network_why_not(const struct inst_manager *m)
 		return "the host document has no networks";
 	if (n->state == NETWORK_FAILED)
 		return err_text(&n->why);
-	return n->state == NETWORK_READY ? NULL : "networks are being set up; try again in a second";
+	return n->state == NETWORK_READY ? NULL
+					 : "networks are being set up; try again in a second";
 }
 
 static void network_failed(struct inst_manager *m, const struct err *why);
@@ -174,7 +175,7 @@ static void on_loaded(void *arg, const char *code, const struct err *job_err, js
 static int load(struct inst_manager *m, struct err *err)
 {
 	struct network *n = m->network;
-	const char *const argv[] = {"filter",  "--file", m->filter_path,
+	const char *const argv[] = {"filter",  "--file",	 m->filter_path,
 				    "--table", tables[n->table], NULL};
 	struct job_spec job = {.argv = argv,
 			       .flags = JOB_IMMEDIATE | JOB_GIVEN_STDIN,
@@ -339,8 +340,7 @@ static void drop_strays(struct inst_manager *m)
 	_cleanup_net_shape_list_ struct net_shape_list ifbs = {.names = NULL};
 	struct err err = ERR_INIT;
 
-	if (net_seen_read(&n->host, &seen, &err) < 0 ||
-	    net_shape_list(&n->host, &ifbs, &err) < 0) {
+	if (net_seen_read(&n->host, &seen, &err) < 0 || net_shape_list(&n->host, &ifbs, &err) < 0) {
 		log_warning("cannot look for links of nobody: %s", err_text(&err));
 		return;
 	}

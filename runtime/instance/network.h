@@ -38,12 +38,12 @@ struct network {
 	struct nl_sock host; /* NETLINK_ROUTE of the host's namespace */
 	struct net_filter filter;
 	struct net_filter old[NETWORK_TABLES]; /* of earlier vpsds; fd -1 = none */
-	unsigned table;	     /* whose name 'filter' has */
-	unsigned asked;	     /* how many of the names the keeper was asked for */
-	struct job *job;     /* loads */
-	int job_sock;	     /* over which it hands the table over; -1 = none */
-	bool is_armed;	     /* all guests that run are in it */
-	uint32_t last_tenant; /* numbers that the filter knows tenants by */
+	unsigned table;			       /* whose name 'filter' has */
+	unsigned asked;			       /* how many of the names the keeper was asked for */
+	struct job *job;		       /* loads */
+	int job_sock;			       /* over which it hands the table over; -1 = none */
+	bool is_armed;			       /* all guests that run are in it */
+	uint32_t last_tenant;		       /* numbers that the filter knows tenants by */
 	sd_event_source *again;
 	struct net_seen seen; /* while guests that were found are looked at */
 	bool has_seen;
@@ -55,10 +55,10 @@ struct inst_links {
 	struct net_nic nics[NET_NICS];
 	struct net_filter_nic facts[NET_NICS];
 	/* What those point to. */
-	struct addr *addresses;	 /* of all NICs, one after the other */
-	struct addr *sources;	 /* the same and the addresses of the links */
+	struct addr *addresses; /* of all NICs, one after the other */
+	struct addr *sources;	/* the same and the addresses of the links */
 	struct net_forward *forwards;
-	int gate;		    /* of a launch under way; -1 = none */
+	int gate; /* of a launch under way; -1 = none */
 	sd_event_source *on_gate;
 	bool has_facts; /* the filter has them */
 	char why[200];	/* what of it does not hold; "" = all does */

@@ -223,7 +223,7 @@ struct inst_manager {
 	struct alloc_ranges *ranges;
 	struct inst_addresses *addresses; /* addresses.c */
 	struct network *network;
-	struct inst **insts;		  /* sorted by full name */
+	struct inst **insts; /* sorted by full name */
 	size_t n_insts;
 	struct admission_host machine;
 	struct admission_load load; /* of all instances, by their plans: inst_host_load() */
