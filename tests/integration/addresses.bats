@@ -199,12 +199,15 @@ restart_vpsd_with() {
 
 @test "on a host without networks a network is but a word, and nothing is given out" {
 	restart_vpsd_with '.networks = []'
+	document a '[{network: "lan"}]'
+	refused "the host document has no networks"
+	restart_vpsd_with '.tolerate_unsupported += ["network"]'
 	apply a '[{network: "lan"}]'
 	equal "$(field t/a .network)" '[]'
-	contains "$(vps info t/a)" "not supported by this build"
+	contains "$(vps info t/a)" "unsupported (the host document has no networks)"
 	# Once it has them, those that are there get their addresses.
 	restart_vpsd_with '.networks = [{network: "lan", mode: "nat", ipv4: ["10.66.0.0/24"]}]'
 	equal "$(addresses a)" 10.66.0.2
-	restart_vpsd_with ".networks = $NETWORKS"
+	restart_vpsd_with ".tolerate_unsupported -= [\"network\"] | .networks = $NETWORKS"
 	apply
 }
