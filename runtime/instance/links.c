@@ -502,20 +502,30 @@ void links_gone(struct inst *i)
 
 	if (!l)
 		return;
-	for (size_t k = 0; k < l->n && n; k++) {
-		char ifb[IFNAMSIZ];
-
-		/* The pair goes with the guest's namespace; what answers on an uplink does not. */
+	/* The pair goes with the guest's namespace; what answers on an uplink does not. To remove
+	 * the link that holds its upload takes the kernel some 20 ms: the next start has it. */
+	for (size_t k = 0; k < l->n && n; k++)
 		if (l->nics[k].uplink > 0 && net_nic_delete(&n->host, &l->nics[k], &err) < 0)
 			log_warning("%s: %s", i->full_name, err_text(&err));
-		net_shape_name(ifb, i->id, l->nics[k].n);
-		if (net_shape_remove(&n->host, ifb, &err) < 0)
-			log_warning("%s: %s", i->full_name, err_text(&err));
-	}
 	if (n && l->has_facts && net_filter_remove(&n->filter, l->facts, l->n, &err) < 0)
 		log_warning("%s: the packet filter keeps it: %s", i->full_name, err_text(&err));
 	i->p->links = NULL;
 	links_free(l);
+}
+
+void links_drop(struct inst *i)
+{
+	struct network *n = i->manager->network;
+	struct err err = ERR_INIT;
+
+	links_gone(i);
+	for (unsigned k = 0; k < i->net.n && n && n->state == NETWORK_READY; k++) {
+		char ifb[IFNAMSIZ];
+
+		net_shape_name(ifb, i->id, k);
+		if (net_shape_remove(&n->host, ifb, &err) < 0)
+			log_warning("%s: %s", i->full_name, err_text(&err));
+	}
 }
 
 void links_forget(struct inst *i)
@@ -527,12 +537,15 @@ void links_forget(struct inst *i)
 bool links_has(const struct inst_manager *m, const char *name)
 {
 	for (size_t k = 0; k < m->n_insts; k++) {
-		const struct inst_links *l = m->insts[k]->p->links;
+		const struct inst *i = m->insts[k];
 		char ifb[IFNAMSIZ];
 
-		for (size_t n = 0; l && n < l->n; n++) {
-			net_shape_name(ifb, m->insts[k]->id, l->nics[n].n);
-			if (str_eq(l->nics[n].host_name, name) || str_eq(ifb, name))
+		for (size_t n = 0; i->p->links && n < i->p->links->n; n++)
+			if (str_eq(i->p->links->nics[n].host_name, name))
+				return true;
+		for (unsigned n = 0; n < i->net.n; n++) {
+			net_shape_name(ifb, i->id, n);
+			if (str_eq(ifb, name))
 				return true;
 		}
 	}

@@ -94,9 +94,12 @@ void links_found(struct inst *i);
 void links_change(struct inst *i);
 /* The guest is gone, or its launch has failed. */
 void links_gone(struct inst *i);
+/* The instance is deleted: what is kept for its next start goes as well. */
+void links_drop(struct inst *i);
 /* Only the memory: vpsd ends, and the guest does not. */
 void links_forget(struct inst *i);
-/* Whether a link of the host is one of a guest that runs. */
+/* Whether a link of the host is one of a guest that runs, or what holds the upload of an instance.
+ */
 bool links_has(const struct inst_manager *m, const char *name);
 /* Adds "network" to what is unsupported when something of it does not hold. */
 void links_item(const struct inst *i, struct spec_items *ret);

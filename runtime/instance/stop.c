@@ -219,6 +219,7 @@ static void delete_committed(struct inst *i, const struct err *err)
 	log_info("%s: deleted", i->full_name);
 	inst_forget_owed(i);
 	i->op = NULL;
+	links_drop(i);
 	inst_unregister(i);
 	if (op)
 		op_end(op, NULL, NULL, NULL);

@@ -74,6 +74,11 @@ void links_gone(struct inst *i)
 	(void)i;
 }
 
+void links_drop(struct inst *i)
+{
+	(void)i;
+}
+
 void links_forget(struct inst *i)
 {
 	(void)i;
