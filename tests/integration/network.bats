@@ -9,7 +9,7 @@ HOST4=192.0.2.1 HOST6=2001:db8:ffff::1 WORLD4=192.0.2.2 WORLD6=2001:db8:ffff::2
 setup_file() {
 	world_up
 	host_new '.networks = [{network: "nat0", mode: "nat", ipv4: ["10.77.0.0/24"], ipv6: ["fd77::/64"]},
-		{network: "pub", mode: "routed", uplink: "up0", ipv4: ["198.51.100.0/28"], ipv6: ["2001:db8:1::/64"]}]'
+		{network: "pub", mode: "routed", uplink: "up0", ipv4: ["198.51.100.0/28"], ipv6: ["2001:db8:1::/56"]}]'
 	tiny_documents
 	add_plan net '.network = {in: "50Mbit", out: "20Mbit", pps: 5000, connections: 1024, new_connections: "200/s"}'
 	vps apply "$T/docs" >/dev/null
@@ -55,7 +55,7 @@ world_up() {
 	world ip -6 addr add "$WORLD6/64" dev out0 nodad
 	world ip link set out0 up
 	world ip route add 198.51.100.0/28 via "$HOST4"
-	world ip -6 route add 2001:db8:1::/64 via "$HOST6"
+	world ip -6 route add 2001:db8:1::/56 via "$HOST6"
 	ip route add default via "$WORLD4"
 	ip -6 route add default via "$WORLD6"
 }
@@ -217,6 +217,28 @@ tables() {
 	start_vpsd
 	pings t/a "$WORLD4"
 	silent t/a 10.77.0.12
+}
+
+@test "two interfaces, a network of its own, and the host's name servers" {
+	printf 'nameserver 192.0.2.53\nnameserver 127.0.0.53\nnameserver 2001:db8:ffff::53\n' >"$T/resolv.conf"
+	mount --bind "$T/resolv.conf" /etc/resolv.conf
+	tenant u '{"name": "c", "plan": "tiny", "network": [{"network": "nat0", "ipv4": "10.77.0.12", "ipv6": "fd77::12"}]}' \
+		'{"name": "m", "plan": "tiny", "network": [{"network": "pub", "ipv4": "198.51.100.6",
+			"ipv6": ["2001:db8:1::6", "2001:db8:1:7::/64"]}, {"network": "nat0", "ipv4": "10.77.0.13", "ipv6": "none"}]}'
+	umount /etc/resolv.conf
+	equal "$(inside u/m grep ^nameserver /etc/resolv.conf)" $'nameserver 192.0.2.53\nnameserver 2001:db8:ffff::53'
+	contains "$(inside u/m ip route)" "default via 169.254.1.1 dev eth0"
+	pings u/m "$WORLD4" 10.77.0.12
+	inside u/m ping -c 1 -W 2 -I 10.77.0.13 "$WORLD4"
+	busybox ping -c 1 -W 2 10.77.0.13
+	world busybox ping -c 1 -W 2 198.51.100.6
+	world busybox ping -c 1 -W 2 2001:db8:1::6
+	inside u/m ip addr add 2001:db8:1:7::1/128 dev lo
+	world busybox ping -c 1 -W 2 2001:db8:1:7::1
+	inside u/m ip addr add 2001:db8:1:8::1/128 dev lo
+	! inside u/m ping -c 1 -W 1 -I 2001:db8:1:8::1 "$WORLD6"
+	drop_instance u/m
+	! world busybox ping -c 1 -W 1 198.51.100.6
 }
 
 @test "an address is changed while it runs" {
