@@ -33,7 +33,7 @@ const struct verb cli_verbs[] = {
 	 "keep an instance from running until it is resumed",
 	 "--mode freeze     its processes stand still where they are (default)\n"
 	 "--mode stop       it is shut down; 'vps resume' starts it again if it ran\n"
-	 "--mode network    not there yet\n"
+	 "--mode network    it goes on, cut off from its network\n"
 	 "--reason TEXT     shown to whoever tries to start it\n"
 	 "It stays suspended over restarts of vpsd and of the host. 'vps stop' and\n"
 	 "'vps delete --force' work on it. One that is suspended gets the new mode and reason.",

@@ -34,7 +34,7 @@ enum inst_state {
 	INST_READY, /* its init says that the boot is complete */
 	INST_STOPPING,
 	INST_FAILED,	/* given up after repeated failures; a start clears it */
-	INST_SUSPENDED, /* see 'suspension'; its guest is frozen, or there is none */
+	INST_SUSPENDED, /* see 'suspension'; its guest is frozen or cut off, or there is none */
 	INST_STATE_MAX,
 };
 
@@ -58,7 +58,7 @@ enum inst_suspend {
 	INST_SUSPEND_NONE,
 	INST_SUSPEND_FREEZE,  /* its processes stand still */
 	INST_SUSPEND_STOP,    /* it is shut down in order */
-	INST_SUSPEND_NETWORK, /* it is cut off: not there yet */
+	INST_SUSPEND_NETWORK, /* it is cut off, and goes on */
 	INST_SUSPEND_MAX,
 };
 

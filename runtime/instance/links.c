@@ -441,12 +441,33 @@ void links_found(struct inst *i)
 		return;
 	}
 	i->p->links = l;
-	if (tell_filter(i, l, &err) < 0 || repair(i, l, &err) < 0)
+	if (links_cut_as_wanted(i, &err) < 0 || repair(i, l, &err) < 0)
 		note(i, l, &err);
 }
 
+int links_cut_as_wanted(struct inst *i, struct err *err)
+{
+	struct network *n = i->manager->network;
+	struct inst_links *l = i->p->links;
+	bool is_cut = i->suspension.mode == INST_SUSPEND_NETWORK;
+	int r;
+
+	if (!l && is_cut && inst_is_up(i))
+		return err_set(err, EAGAIN, "'%s' cannot be cut off: %s", i->full_name,
+			       network_why_not(i->manager) ? network_why_not(i->manager)
+							   : "its links are not known");
+	if (!l || l->has_facts == !is_cut)
+		return 0;
+	if (!is_cut)
+		return tell_filter(i, l, err);
+	r = net_filter_remove(&n->filter, l->facts, l->n, err);
+	if (r >= 0)
+		l->has_facts = false;
+	return r < 0 ? r : 0;
+}
+
 /* The new ones in the place of the old, each NIC that is in both changed where it is. */
-static int change(struct inst *i, struct inst_links *now, struct err *err)
+static int change(struct inst *i, struct inst_links *now, bool *ret_told, struct err *err)
 {
 	struct network *n = i->manager->network;
 	struct inst_links *old = i->p->links;
@@ -459,11 +480,15 @@ static int change(struct inst *i, struct inst_links *now, struct err *err)
 	netns = open_netns(i, err);
 	if (netns < 0)
 		return netns;
-	r = net_filter_change(&n->filter, old->facts, old->n, now->facts, now->n, err);
+	r = 0;
+	/* One that is cut off has none. */
+	if (old->has_facts)
+		r = net_filter_change(&n->filter, old->facts, old->n, now->facts, now->n, err);
 	if (r < 0)
 		return r;
-	now->has_facts = true;
+	now->has_facts = old->has_facts;
 	old->has_facts = false;
+	*ret_told = true;
 	for (size_t k = 0; r >= 0 && k < now->n; k++) {
 		r = net_nic_change(&n->host, netns, &old->nics[k], &now->nics[k], err);
 		if (r >= 0)
@@ -476,6 +501,7 @@ void links_change(struct inst *i)
 {
 	struct inst_links *old = i->p->links, *now = NULL;
 	struct err err = ERR_INIT;
+	bool is_told = false;
 
 	if (!old || !inst_is_up(i) || i->manager->network->state != NETWORK_READY)
 		return;
@@ -483,7 +509,7 @@ void links_change(struct inst *i)
 		note(i, old, &err);
 		return;
 	}
-	if (change(i, now, &err) < 0 && !now->has_facts) {
+	if (change(i, now, &is_told, &err) < 0 && !is_told) {
 		links_free(now);
 		note(i, old, &err);
 		return;

@@ -92,6 +92,9 @@ int links_files(const struct inst *i, struct guest_files *ret, struct err *err);
 void links_found(struct inst *i);
 /* What it is to have has changed, and is durable: brings a guest that runs into line with it. */
 void links_change(struct inst *i);
+/* Cuts a guest that is suspended so off, and connects it again when it is not: no more than the
+ * packet filter's facts go, so its links stay as they are. Nothing to do is success. */
+int links_cut_as_wanted(struct inst *i, struct err *err);
 /* The guest is gone, or its launch has failed. */
 void links_gone(struct inst *i);
 /* The instance is deleted: what is kept for its next start goes as well. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Suspension: written first, then the guest is frozen or stopped, so that whatever interrupts that,
- * the next vpsd goes on with it. 'desired' is left alone: it says what a resumption brings back.
+ * Suspension: written first, then the guest is frozen, stopped or cut off, so that whatever
+ * interrupts that, the next vpsd goes on with it. 'desired' is left alone: it says what a
+ * resumption brings back.
  */
 #include <stdio.h>
 #include <string.h>
@@ -118,8 +119,10 @@ static void undo_written(struct inst *i, const struct err *err)
 		log_error("%s: cannot take its suspension back: %s", i->full_name, err_text(err));
 		(void)err_ctx(&i->p->why, "it stays suspended, as that cannot be taken back");
 		swap(i);
-	} else if (i->suspension.mode != INST_SUSPEND_FREEZE) {
-		(void)inst_thaw(i);
+	} else {
+		if (i->suspension.mode != INST_SUSPEND_FREEZE)
+			(void)inst_thaw(i);
+		(void)links_cut_as_wanted(i, NULL);
 	}
 	inst_rest(i);
 	inst_finish(i, NULL, &i->p->why, NULL);
@@ -187,8 +190,18 @@ static void not_written(struct inst *i)
 
 static void suspend_begun(struct inst *i, const struct err *err)
 {
-	if (err)
+	struct err why = ERR_INIT;
+
+	if (err) {
 		not_written(i);
+		return;
+	}
+	if (i->suspension.mode == INST_SUSPEND_NETWORK && i->p->is_frozen && !inst_thaw(i))
+		(void)err_set(&why, EIO, "the kernel does not let '%s' go on", i->full_name);
+	if (!why.code)
+		(void)links_cut_as_wanted(i, &why);
+	if (why.code)
+		undo(i, &why);
 	else if (i->suspension.mode == INST_SUSPEND_FREEZE && inst_is_up(i))
 		inst_suspend_again(i);
 	else
@@ -214,9 +227,9 @@ static int suspend_down(struct inst *i, struct op **ret, struct err *err)
 
 static int check_mode(const struct inst *i, enum inst_suspend mode, struct err *err)
 {
-	if (mode == INST_SUSPEND_NETWORK) {
-		(void)err_set(err, EOPNOTSUPP,
-			      "this build cannot suspend by network: networks are not there yet");
+	if (mode == INST_SUSPEND_NETWORK && i->net.n == 0) {
+		(void)err_set(err, EOPNOTSUPP, "'%s' has no network that it could be cut off from",
+			      i->full_name);
 		return err_hint(err, "use --mode freeze or --mode stop");
 	}
 	if (mode == INST_SUSPEND_FREEZE && inst_is_up(i) && i->p->cg.fd < 0) {
@@ -273,6 +286,11 @@ static void resume_begun(struct inst *i, const struct err *err)
 	if (i->p->is_frozen && !inst_thaw(i)) {
 		i->suspension = i->p->was.suspension;
 		(void)err_set(&why, EIO, "the kernel does not let '%s' go on", i->full_name);
+		inst_finish(i, NULL, &why, NULL);
+		return;
+	}
+	if (links_cut_as_wanted(i, &why) < 0) {
+		i->suspension = i->p->was.suspension;
 		inst_finish(i, NULL, &why, NULL);
 		return;
 	}

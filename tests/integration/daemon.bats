@@ -152,9 +152,9 @@ refused() {
 	refused '{"sharing": "tenant", "sample": "10s"}'
 	contains "$output" "sharing (image files are shared by all instances of the host)"
 	contains "$output" "sample (usage is read when it is asked for)"
-	refused "{\"networks\": [{\"network\": \"nat0\", \"mode\": \"nat\", \"ipv4\": [\"10.77.0.0/16\"]}], \"run\": \"$T/other\"}"
-	contains "$output" "this host cannot enforce networks"
-	contains "$output" '"tolerate_unsupported": ["networks"]'
+	refused "{\"webhooks\": [{\"url\": \"http://localhost/\"}], \"run\": \"$T/other\"}"
+	contains "$output" "this host cannot enforce webhooks"
+	contains "$output" '"tolerate_unsupported": ["webhooks"]'
 	refused '{"tolerate_unsupported": ["disc.*"]}'
 	contains "$output" 'tolerate_unsupported[0]: "disc.*" matches nothing that can be unsupported'
 }

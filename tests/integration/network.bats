@@ -241,6 +241,29 @@ tables() {
 	! world busybox ping -c 1 -W 1 198.51.100.6
 }
 
+@test "suspended by network: it goes on and is cut off, over the death of vpsd; resumed, it is back" {
+	local pid round
+	pid=$(field t/a .pid)
+	vps suspend --quiet t/a --mode network --reason unpaid
+	for round in 1 2; do
+		equal "$(field t/a '[.state, .pid, .suspended.mode] | join(" ")')" "suspended $pid network"
+		! busybox ping -c 1 -W 1 10.77.0.10
+		! nsenter -t "$pid" -n busybox ping -c 1 -W 1 "$WORLD4"
+		! nsenter -t "$pid" -n busybox ping -c 1 -W 1 10.77.0.11
+		! world curl -sS --max-time 1 "http://$HOST4:8080/" 2>/dev/null
+		pings t/b "$WORLD4"
+		[ "$round" = 2 ] || { kill_vpsd KILL && start_vpsd; }
+	done
+	vps suspend --quiet t/a --mode freeze
+	vps suspend --quiet t/a --mode network
+	! nsenter -t "$pid" -n busybox ping -c 1 -W 1 "$WORLD4"
+	vps resume --quiet t/a
+	equal "$(field t/a '[.state, .pid] | join(" ")')" "running $pid"
+	busybox ping -c 1 -W 2 10.77.0.10
+	pings t/a "$WORLD4" 10.77.0.11
+	equal "$(world curl -sS --max-time 5 "http://$HOST4:8080/")" "it is a"
+}
+
 @test "an address is changed while it runs" {
 	local pid
 	pid=$(field t/b .pid)

@@ -344,7 +344,7 @@ is_consistent() {
 	local text
 	run vps suspend t/a --mode network
 	[ "$status" -eq 1 ]
-	contains "$output" "this build cannot suspend by network: networks are not there yet"
+	contains "$output" "'t/a' has no network that it could be cut off from"
 	contains "$output" "--mode freeze or --mode stop"
 	run vps suspend t/a --mode sleep
 	[ "$status" -eq 1 ]

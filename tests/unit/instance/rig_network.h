@@ -69,6 +69,16 @@ void links_change(struct inst *i)
 	(void)i;
 }
 
+int links_cut_as_wanted(struct inst *i, struct err *err)
+{
+	bool is_cut = i->suspension.mode == INST_SUSPEND_NETWORK;
+
+	if (rig->deaf_filter && is_cut != rig->is_cut)
+		return err_set(err, EIO, "the filter does not hear");
+	rig->is_cut = is_cut;
+	return 0;
+}
+
 void links_gone(struct inst *i)
 {
 	(void)i;

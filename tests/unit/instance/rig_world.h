@@ -75,6 +75,7 @@ struct rig_held {
 
 struct rig {
 	char dir[64], path[256];
+	bool is_cut, deaf_filter; /* the last guest that was looked at; nobody is cut off */
 	sd_event *event;
 	struct spec_host host;
 	struct store *store;

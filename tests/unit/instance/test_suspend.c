@@ -103,7 +103,7 @@ static void test_modes_and_reasons(void **state)
 	memset(long_reason, 'x', sizeof(long_reason));
 	long_reason[INST_REASON_TEXT] = '\0';
 	assert_int_equal(inst_suspend(i, INST_SUSPEND_NETWORK, NULL, &op, &err), -EOPNOTSUPP);
-	assert_non_null(strstr(err_text(&err), "networks are not there yet"));
+	assert_non_null(strstr(err_text(&err), "has no network"));
 	assert_int_equal(inst_suspend(i, INST_SUSPEND_FREEZE, long_reason, &op, &err), -EINVAL);
 	assert_int_equal(inst_suspend(i, INST_SUSPEND_FREEZE, "a\nb", &op, &err), -EINVAL);
 	assert_int_equal(i->suspension.mode, INST_SUSPEND_NONE);
@@ -132,6 +132,41 @@ static void test_modes_and_reasons(void **state)
 	assert_int_equal(i->suspension.since, 1000);
 	assert_string_equal(i->suspension.reason, "abuse");
 	assert_int_equal(rig->launches, 1);
+	is_sound();
+}
+
+/* It goes on without its network, and has it again. */
+static void test_network_mode(void **state)
+{
+	struct inst *i = create("a");
+	struct op end;
+
+	(void)state;
+	i->net.n = 1;
+	assert_int_equal(ended(suspend_begin(i, INST_SUSPEND_NETWORK, "unpaid")).status, OP_DONE);
+	assert_int_equal(i->state, INST_SUSPENDED);
+	assert_true(inst_is_up(i) && rig->is_cut && !is_frozen(i));
+	freeze(i);
+	assert_false(rig->is_cut);
+	assert_int_equal(ended(suspend_begin(i, INST_SUSPEND_NETWORK, NULL)).status, OP_DONE);
+	assert_true(rig->is_cut && !is_frozen(i));
+	/* Who cannot be connected again stays suspended. */
+	rig->deaf_filter = true;
+	end = ended(resume_begin(i));
+	assert_int_equal(end.status, OP_FAILED);
+	assert_non_null(strstr(err_text(&end.err), "does not hear"));
+	assert_int_equal(i->suspension.mode, INST_SUSPEND_NETWORK);
+	rig->deaf_filter = false;
+	assert_int_equal(ended(resume_begin(i)).status, OP_DONE);
+	assert_false(rig->is_cut);
+	/* Who cannot be cut off is not suspended. */
+	rig->deaf_filter = true;
+	end = ended(suspend_begin(i, INST_SUSPEND_NETWORK, "unpaid"));
+	assert_int_equal(end.status, OP_FAILED);
+	assert_int_equal(i->suspension.mode, INST_SUSPEND_NONE);
+	assert_int_equal(rig_number("SELECT suspend FROM instances"), 0);
+	rig->deaf_filter = false;
+	i->net.n = 0;
 	is_sound();
 }
 
@@ -575,6 +610,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_freeze),
 		T(test_modes_and_reasons),
+		T(test_network_mode),
 		T(test_stop_mode),
 		T(test_stop_mode_hastened),
 		T(test_never_freezes),
