@@ -117,6 +117,22 @@ static int wait_op(const struct cli *cli, json_t **op, struct err *err)
 	return 0;
 }
 
+int cli_list_of_tenant(struct cli *cli, int argc, char **argv, const char *what, json_t **ret)
+{
+	int code, n = cli_parse(cli, argc, argv, NULL, 0, 1, &code);
+	_cleanup_free_ char *path = NULL, *tenant = n > 0 ? url_escape(argv[0]) : NULL;
+
+	if (n < 0)
+		return code;
+	if ((n > 0 && !tenant) ||
+	    asprintf(&path, "/v1/%s%s%s", what, tenant ? "?tenant=" : "", tenant ? tenant : "") < 0)
+		return CLI_FAILED;
+	code = cli_call(cli, "GET", path, NULL, ret);
+	if (code == CLI_OK && cli->json)
+		cli_print_json(*ret);
+	return code == CLI_OK ? CLI_OK : CLI_FAILED;
+}
+
 int cli_call_op(const struct cli *cli, const char *method, const char *path, json_t *body,
 		json_t **ret)
 {

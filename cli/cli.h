@@ -81,6 +81,9 @@ int cli_put(json_t *body, const char *key, const char *text, const char *what);
  * matter. */
 int cli_call(const struct cli *cli, const char *method, const char *path, json_t *body,
 	     json_t **ret);
+/* For verbs with the words [TENANT]: gets /v1/WHAT, of that tenant alone where it is given. Prints
+ * it when JSON is wanted; *ret is set on success. Returns what the verb shall. */
+int cli_list_of_tenant(struct cli *cli, int argc, char **argv, const char *what, json_t **ret);
 /* As cli_call() for an answer with an operation: waits for its end, with progress on a terminal.
  * *ret (may be NULL) gets the operation. CLI_FAILED when it failed; *ret is set then, too. */
 int cli_call_op(const struct cli *cli, const char *method, const char *path, json_t *body,

@@ -82,20 +82,10 @@ static void print_errors(const json_t *instances)
 
 int cmd_ls(struct cli *cli, int argc, char **argv)
 {
-	int code, n = cli_parse(cli, argc, argv, NULL, 0, 1, &code);
 	_cleanup_json_ json_t *answer = NULL;
-	_cleanup_free_ char *path = NULL, *tenant = n > 0 ? url_escape(argv[0]) : NULL;
-	if (n < 0)
+	int code = cli_list_of_tenant(cli, argc, argv, "instances", &answer);
+	if (code != CLI_OK || cli->json)
 		return code;
-	if ((n > 0 && !tenant) ||
-	    asprintf(&path, tenant ? "/v1/instances?tenant=%s" : "/v1/instances", tenant) < 0)
-		return CLI_FAILED;
-	if (cli_call(cli, "GET", path, NULL, &answer) != CLI_OK)
-		return CLI_FAILED;
-	if (cli->json) {
-		cli_print_json(answer);
-		return CLI_OK;
-	}
 	static const char *const heads[] = {"NAME", "STATE",	"PLAN", "IMAGE",       "MEMORY",
 					    "PIDS", "CPU TIME", "UP",	"UNSUPPORTED", NULL};
 	struct table *t = table_new(heads);

@@ -77,20 +77,10 @@ static void print_addresses(const json_t *addresses)
 
 int cmd_ip_ls(struct cli *cli, int argc, char **argv)
 {
-	int code, n = cli_parse(cli, argc, argv, NULL, 0, 1, &code);
 	_cleanup_json_ json_t *answer = NULL;
-	_cleanup_free_ char *path = NULL, *tenant = n > 0 ? url_escape(argv[0]) : NULL;
+	int code = cli_list_of_tenant(cli, argc, argv, "addresses", &answer);
 
-	if (n < 0)
-		return code;
-	if ((n > 0 && !tenant) ||
-	    asprintf(&path, tenant ? "/v1/addresses?tenant=%s" : "/v1/addresses", tenant) < 0)
-		return CLI_FAILED;
-	if (cli_call(cli, "GET", path, NULL, &answer) != CLI_OK)
-		return CLI_FAILED;
-	if (cli->json)
-		cli_print_json(answer);
-	else
+	if (code == CLI_OK && !cli->json)
 		print_addresses(json_object_get(answer, "addresses"));
-	return CLI_OK;
+	return code;
 }

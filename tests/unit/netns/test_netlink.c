@@ -14,20 +14,9 @@
 
 #include "base/cleanup.h"
 #include "netns/netlink.h"
+#include "tests/unit/netns/batch.h"
 
 static const struct ifinfomsg loopback = {.ifi_family = AF_UNSPEC, .ifi_index = 1};
-
-static const struct nlmsghdr *message(const struct nl_batch *b, size_t k)
-{
-	size_t len;
-	const struct nlmsghdr *m = nl_batch_data(b, &len);
-	int left = (int)len;
-
-	for (; k > 0 && mnl_nlmsg_ok(m, left); k--)
-		m = mnl_nlmsg_next(m, &left);
-	assert_true(mnl_nlmsg_ok(m, left));
-	return m;
-}
 
 static void built(void **state)
 {

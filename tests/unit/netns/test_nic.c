@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "netns/nic_private.h"
+#include "tests/unit/netns/batch.h"
 
 #define ID "0123456789abcdef"
 #define REPLACE (NLM_F_CREATE | NLM_F_REPLACE)
@@ -161,18 +162,6 @@ static void refused(void **state)
 }
 
 /* --- requests -------------------------------------------------------------------------------- */
-
-static const struct nlmsghdr *message(const struct nl_batch *b, size_t k)
-{
-	size_t len;
-	const struct nlmsghdr *m = nl_batch_data(b, &len);
-	int left = (int)len;
-
-	for (; k > 0 && mnl_nlmsg_ok(m, left); k--)
-		m = mnl_nlmsg_next(m, &left);
-	assert_true(mnl_nlmsg_ok(m, left));
-	return m;
-}
 
 /* NULL when it has none. */
 static const struct nlattr *attribute(const struct nlmsghdr *m, size_t header, uint16_t type)

@@ -18,20 +18,9 @@
 
 #include "netns/shape.h"
 #include "netns/tc.h"
+#include "tests/unit/netns/batch.h"
 
 #define LINK 77
-
-static const struct nlmsghdr *message(const struct nl_batch *b, size_t k)
-{
-	size_t len;
-	const struct nlmsghdr *m = nl_batch_data(b, &len);
-	int left = (int)len;
-
-	for (; k > 0 && mnl_nlmsg_ok(m, left); k--)
-		m = mnl_nlmsg_next(m, &left);
-	assert_true(mnl_nlmsg_ok(m, left));
-	return m;
-}
 
 /* The last message of a batch has its length once the batch is sent: it goes to nobody here. */
 static void finish(struct nl_batch *b)

@@ -18,24 +18,13 @@
 #include "runtime/sandbox/gate.h"
 #include "runtime/sandbox/handshake.h"
 #include "runtime/sandbox/sandbox.h"
+#include "tests/unit/base/util.h"
 
 struct gate {
 	int ours, theirs;
 	int child[2]; /* of the helper, of the new process */
-	unsigned before;
+	int before;
 };
-
-static unsigned count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
 
 static struct gate new_gate(void)
 {

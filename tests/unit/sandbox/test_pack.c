@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "runtime/sandbox/sandbox.h"
+#include "tests/unit/base/util.h"
 
 #define TYPE 7u
 
@@ -29,18 +30,6 @@ static int null_fd(void)
 
 	assert_true(fd >= 0);
 	return fd;
-}
-
-static unsigned count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 static struct sbx_launch some_launch(int fd)
@@ -120,7 +109,7 @@ static struct msg *pass(struct msg *m)
 static void launch_survives(void **state)
 {
 	_cleanup_close_ int fd = null_fd();
-	unsigned before = count_fds();
+	int before = count_fds();
 	struct sbx_launch l = with_files(with_nodes(some_launch(fd))), back;
 	struct msg *m = msg_new(TYPE, 0);
 	struct wire w;
@@ -181,7 +170,7 @@ static void launch_survives(void **state)
 static void join_survives(void **state)
 {
 	_cleanup_close_ int fd = null_fd();
-	unsigned before = count_fds();
+	int before = count_fds();
 	struct sbx_join j = some_join(fd), back;
 	void *mem = NULL;
 	struct wire w;
@@ -251,7 +240,7 @@ static struct msg *packed(int fd, bool launch)
 static void truncated_records(void **state)
 {
 	_cleanup_close_ int fd = null_fd();
-	unsigned before = count_fds();
+	int before = count_fds();
 
 	(void)state;
 	for (int launch = 0; launch < 2; launch++) {
@@ -271,7 +260,7 @@ static void truncated_records(void **state)
 static void mutated_records(void **state)
 {
 	_cleanup_close_ int fd = null_fd();
-	unsigned before = count_fds(), refused = 0;
+	int before = count_fds(), refused = 0;
 	uint32_t x = 2463534242u; /* xorshift, fixed seed */
 
 	(void)state;
