@@ -619,6 +619,11 @@ void inst_start_own(struct inst *i)
 	}
 	if (inst_waits_for_room(i))
 		goto out;
+	/* That the host's networks are not there yet is no failure of the guest's. */
+	if (i->net.n > 0 && inst_has_networks(i->manager) && network_why_not(i->manager)) {
+		inst_retry_later(i, NETWORK_RETRY);
+		goto out;
+	}
 	if (begin_start(i, OP_START, own_start_done, NULL, &err) >= 0)
 		return;
 	log_error("%s: cannot start: %s", i->full_name, err_text(&err));

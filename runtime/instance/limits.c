@@ -146,7 +146,14 @@ int inst_change_build(const struct inst *i, const struct inst_wish *wish, struct
 	r = lay_over(ret, problems, err);
 	if (r >= 0)
 		r = check_change(i, ret, err);
-	return r < 0 ? r : change_addresses(i, ret, err);
+	if (r >= 0)
+		r = change_addresses(i, ret, err);
+	/* Its links keep what they have until it ends, so nobody else may get that before. */
+	if (r >= 0 && i->p->links && ret->net.n != i->net.n)
+		return err_set(err, EBUSY,
+			       "'%s' runs with %zu interfaces: stop it to give it another number",
+			       i->full_name, i->net.n);
+	return r;
 }
 
 int inst_change_kernel(struct inst *i, const struct spec_plan *plan, unsigned flags,
@@ -224,7 +231,7 @@ bool inst_change_waits(const struct inst *i, const struct inst_change *c)
 	return inst_is_up(i) &&
 	       (!str_eq(i->spec.hostname, c->spec.hostname) || a->nesting != b->nesting ||
 		a->tun != b->tun || a->fuse != b->fuse ||
-		!inst_devices_are_same(&i->effective, &c->effective) || i->net.n != c->net.n ||
+		!inst_devices_are_same(&i->effective, &c->effective) ||
 		inst_cpus_wait(i, &c->effective));
 }
 

@@ -466,58 +466,65 @@ int links_cut_as_wanted(struct inst *i, struct err *err)
 	return r < 0 ? r : 0;
 }
 
-/* The new ones in the place of the old, each NIC that is in both changed where it is. */
-static int change(struct inst *i, struct inst_links *now, bool *ret_told, struct err *err)
+/* Rates and all of one NIC, from what it has. */
+static int change_nic(struct inst *i, int netns, const struct net_nic *from,
+		      const struct net_nic *to, struct err *err)
+{
+	int r = net_nic_change(&i->manager->network->host, netns, from, to, err);
+
+	return r < 0 ? r : shape(i, to, err);
+}
+
+/* The new ones in the place of the old, each NIC changed where it is. On a failure the old ones
+ * hold again, in the filter as well. */
+static int change(struct inst *i, struct inst_links *now, struct err *err)
 {
 	struct network *n = i->manager->network;
 	struct inst_links *old = i->p->links;
-	_cleanup_close_ int netns = -1;
-	int r;
+	_cleanup_close_ int netns = open_netns(i, err);
+	size_t k = 0;
+	int r = 0;
 
-	if (old->n != now->n)
-		return err_set(err, EBUSY,
-			       "another number of interfaces comes with its next start");
-	netns = open_netns(i, err);
 	if (netns < 0)
 		return netns;
-	r = 0;
-	/* One that is cut off has none. */
+	if (old->n != now->n)
+		return err_set(err, EBUSY, "another number of interfaces comes with its next start");
+	/* One that is cut off has no facts there. */
 	if (old->has_facts)
 		r = net_filter_change(&n->filter, old->facts, old->n, now->facts, now->n, err);
 	if (r < 0)
 		return r;
-	now->has_facts = old->has_facts;
-	old->has_facts = false;
-	*ret_told = true;
-	for (size_t k = 0; r >= 0 && k < now->n; k++) {
-		r = net_nic_change(&n->host, netns, &old->nics[k], &now->nics[k], err);
-		if (r >= 0)
-			r = shape(i, &now->nics[k], err);
+	for (; r >= 0 && k < now->n; k++)
+		r = change_nic(i, netns, &old->nics[k], &now->nics[k], err);
+	if (r >= 0) {
+		now->has_facts = old->has_facts;
+		old->has_facts = false;
+		return 0;
 	}
-	return r < 0 ? r : 0;
+	/* The last one has undone itself, but for its rates. */
+	while (k-- > 0)
+		(void)change_nic(i, netns, &now->nics[k], &old->nics[k], NULL);
+	if (old->has_facts &&
+	    net_filter_change(&n->filter, now->facts, now->n, old->facts, old->n, NULL) < 0)
+		log_error("%s: the packet filter knows addresses that it does not have",
+			  i->full_name);
+	return r;
 }
 
 void links_change(struct inst *i)
 {
 	struct inst_links *old = i->p->links, *now = NULL;
 	struct err err = ERR_INIT;
-	bool is_told = false;
 
 	if (!old || !inst_is_up(i) || i->manager->network->state != NETWORK_READY)
 		return;
-	if (describe(i, &now, &err) < 0) {
-		note(i, old, &err);
+	if (describe(i, &now, &err) >= 0 && change(i, now, &err) >= 0) {
+		i->p->links = now;
+		links_free(old);
 		return;
 	}
-	if (change(i, now, &is_told, &err) < 0 && !is_told) {
-		links_free(now);
-		note(i, old, &err);
-		return;
-	}
-	i->p->links = now;
-	links_free(old);
-	if (err.code)
-		note(i, now, &err);
+	links_free(now);
+	note(i, old, &err);
 }
 
 void links_gone(struct inst *i)
@@ -545,7 +552,7 @@ void links_drop(struct inst *i)
 	struct err err = ERR_INIT;
 
 	links_gone(i);
-	for (unsigned k = 0; k < i->net.n && n && n->state == NETWORK_READY; k++) {
+	for (unsigned k = 0; k < NET_NICS && i->net.n > 0 && n->state == NETWORK_READY; k++) {
 		char ifb[IFNAMSIZ];
 
 		net_shape_name(ifb, i->id, k);
@@ -560,19 +567,42 @@ void links_forget(struct inst *i)
 	i->p->links = NULL;
 }
 
+/* By the names that follow from the id: also those of a guest whose links could not be described.
+ */
+static bool has_name(const struct inst *i, const char *name)
+{
+	struct net_nic nic;
+	char ifb[IFNAMSIZ];
+
+	for (unsigned n = 0; n < NET_NICS; n++) {
+		net_shape_name(ifb, i->id, n);
+		if (str_eq(ifb, name) ||
+		    (inst_is_up(i) && net_nic_init(&nic, i->id, n, NULL) >= 0 &&
+		     str_eq(nic.host_name, name)))
+			return true;
+	}
+	return false;
+}
+
 bool links_has(const struct inst_manager *m, const char *name)
 {
-	for (size_t k = 0; k < m->n_insts; k++) {
-		const struct inst *i = m->insts[k];
-		char ifb[IFNAMSIZ];
+	for (size_t k = 0; k < m->n_insts; k++)
+		if (has_name(m->insts[k], name))
+			return true;
+	return false;
+}
 
-		for (size_t n = 0; i->p->links && n < i->p->links->n; n++)
-			if (str_eq(i->p->links->nics[n].host_name, name))
-				return true;
-		for (unsigned n = 0; n < i->net.n; n++) {
-			net_shape_name(ifb, i->id, n);
-			if (str_eq(ifb, name))
-				return true;
+bool links_answer(const struct inst_manager *m, int uplink, const struct addr *a)
+{
+	for (size_t k = 0; k < m->n_insts; k++) {
+		const struct inst_links *l = m->insts[k]->p->links;
+
+		for (size_t n = 0; l && n < l->n; n++) {
+			const struct net_nic *nic = &l->nics[n];
+
+			for (size_t x = 0; nic->uplink == uplink && x < nic->n_addresses; x++)
+				if (addr_equal(&nic->addresses[x], a))
+					return true;
 		}
 	}
 	return false;

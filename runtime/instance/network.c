@@ -21,7 +21,7 @@
 #include "runtime/instance/private.h"
 
 #define LOAD_LIMIT (60 * USEC_PER_SEC)
-#define AGAIN (10 * USEC_PER_SEC)
+#define AGAIN (NETWORK_RETRY * USEC_PER_SEC)
 #define PROC_SYS_NET "/proc/sys/net"
 #define KEY "filter-"
 #define KEY_TEXT 32
@@ -108,18 +108,43 @@ static int fill_host(struct inst_manager *m, struct err *err)
 
 /* --- the table ------------------------------------------------------------------------------- */
 
+static void drop_old(struct inst_manager *m);
+static void try_later(struct inst_manager *m);
+
+static void on_hold(void *userdata, struct keeper_reply *reply, const struct err *err)
+{
+	struct inst_manager *m = userdata;
+
+	(void)reply;
+	/* Another keeper is asked again. */
+	if (m->is_closing || (err && err->code == EPIPE))
+		return;
+	if (err) {
+		log_error("the packet filter ends with this vpsd: %s", err_text(err));
+		try_later(m);
+		return;
+	}
+	m->network->is_held = true;
+	/* Not before: the old ones are what holds when this vpsd dies now. */
+	if (m->network->is_armed)
+		drop_old(m);
+}
+
 void network_hold(struct inst_manager *m)
 {
 	struct network *n = m->network;
 	struct err err = ERR_INIT;
 	char key[KEY_TEXT];
 
+	n->is_held = false;
 	if (n->state != NETWORK_READY || !m->keeper.is_speaking)
 		return;
 	key_of(n->table, key);
-	if (keeper_client_hold(m->keeper.client, key, n->filter.sock.fd, (struct keeper_call){0},
-			       &err) < 0)
+	if (keeper_client_hold(m->keeper.client, key, n->filter.sock.fd,
+			       (struct keeper_call){.done = on_hold, .userdata = m}, &err) < 0) {
 		log_error("the packet filter ends with this vpsd: %s", err_text(&err));
+		try_later(m);
+	}
 	keeper_link_poke(m);
 }
 
@@ -226,12 +251,27 @@ static void begin_load(struct inst_manager *m)
 
 static void ask_next(struct inst_manager *m);
 
+/* What is had already stays unless there is something in its place. */
+static void adopt(struct keeper_reply *reply, const char *table, struct net_filter *old)
+{
+	_cleanup_close_ int fd = take_fd(&reply->fd);
+	struct err err = ERR_INIT;
+
+	net_filter_done(old);
+	if (net_filter_adopt(fd, table, old, &err) < 0) {
+		log_warning("%s", err_text(&err));
+		return;
+	}
+	fd = -1;
+	if (net_filter_check(old, NULL) < 0)
+		net_filter_done(old);
+}
+
 static void on_held(void *userdata, struct keeper_reply *reply, const struct err *err)
 {
 	struct inst_manager *m = userdata;
 	struct network *n = m->network;
 	struct net_filter *old = &n->old[n->asked];
-	struct err why = ERR_INIT;
 
 	if (m->is_closing)
 		return;
@@ -240,13 +280,8 @@ static void on_held(void *userdata, struct keeper_reply *reply, const struct err
 		n->state = NETWORK_IDLE;
 		return;
 	}
-	net_filter_done(old);
-	if (!err) {
-		if (net_filter_adopt(take_fd(&reply->fd), tables[n->asked], old, &why) < 0)
-			log_warning("%s", err_text(&why));
-		else if (net_filter_check(old, NULL) < 0)
-			net_filter_done(old);
-	}
+	if (!err)
+		adopt(reply, tables[n->asked], old);
 	n->asked++;
 	ask_next(m);
 }
@@ -274,13 +309,35 @@ static void ask_next(struct inst_manager *m)
 static int on_again(sd_event_source *s, uint64_t usec, void *arg)
 {
 	struct inst_manager *m = arg;
+	struct network *n = m->network;
 
 	(void)s;
 	(void)usec;
-	m->network->again = sd_event_source_disable_unref(m->network->again);
-	if (m->network->state == NETWORK_FAILED && m->keeper.is_speaking)
+	n->again = sd_event_source_disable_unref(n->again);
+	if (!m->keeper.is_speaking) {
+		try_later(m);
+	} else if (n->state == NETWORK_READY) {
+		if (!n->is_held)
+			network_hold(m);
+		if (m->is_ready && !n->is_armed)
+			network_recovered(m);
+	} else if (n->state == NETWORK_FAILED && n->asked < NETWORK_TABLES) {
+		n->asked = 0;
+		ask_next(m);
+	} else if (n->state == NETWORK_FAILED) {
 		begin_load(m);
+	}
 	return 0;
+}
+
+static void try_later(struct inst_manager *m)
+{
+	struct network *n = m->network;
+
+	n->again = sd_event_source_disable_unref(n->again);
+	if (sd_event_add_time_relative(m->event, &n->again, CLOCK_MONOTONIC, AGAIN, USEC_PER_SEC,
+				       on_again, m) < 0)
+		log_warning("networks: no timer to try again");
 }
 
 /* vpsd is ready without networks: who needs them is told why there are none. */
@@ -292,10 +349,7 @@ static void network_failed(struct inst_manager *m, const struct err *why)
 		log_error("networks cannot be set up: %s", err_text(why));
 	n->why = *why;
 	n->state = NETWORK_FAILED;
-	n->again = sd_event_source_disable_unref(n->again);
-	if (sd_event_add_time_relative(m->event, &n->again, CLOCK_MONOTONIC, AGAIN, USEC_PER_SEC,
-				       on_again, m) < 0)
-		log_warning("networks: no timer to try again");
+	try_later(m);
 	if (!m->is_ready)
 		manager_start_step(m, NULL);
 }
@@ -331,6 +385,22 @@ static void drop_old(struct inst_manager *m)
 	keeper_link_poke(m);
 }
 
+/* Answers on an uplink for addresses that nobody has here: the address may be another host's. */
+static void drop_answers(struct inst_manager *m, const struct net_proxies *proxies)
+{
+	_cleanup_nl_batch_ struct nl_batch *b = nl_batch_new();
+	struct err err = ERR_INIT;
+
+	for (size_t i = 0; i < proxies->n; i++) {
+		const struct net_proxy *p = &proxies->items[i];
+
+		if (!links_answer(m, p->link, &p->a))
+			net_proxy_delete(b, p);
+	}
+	if (nl_batch_run(&m->network->host, b, &err) < 0)
+		log_warning("cannot take answers on an uplink back: %s", err_text(&err));
+}
+
 /* Links that no guest speaks for: of one that ended while there was no vpsd, or whose launch it did
  * not live to see. */
 static void drop_strays(struct inst_manager *m)
@@ -357,6 +427,7 @@ static void drop_strays(struct inst_manager *m)
 	for (size_t i = 0; i < ifbs.n; i++)
 		if (!links_has(m, ifbs.names[i]))
 			(void)net_shape_remove(&n->host, ifbs.names[i], NULL);
+	drop_answers(m, &seen.proxies);
 }
 
 void network_recovered(struct inst_manager *m)
@@ -370,10 +441,12 @@ void network_recovered(struct inst_manager *m)
 		return;
 	if (net_filter_arm(&n->filter, &err) < 0) {
 		log_error("the packet filter cannot be closed: %s", err_text(&err));
+		try_later(m);
 		return;
 	}
 	n->is_armed = true;
-	drop_old(m);
+	if (n->is_held)
+		drop_old(m);
 	drop_strays(m);
 }
 

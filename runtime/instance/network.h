@@ -19,6 +19,8 @@
 struct inst;
 struct inst_manager;
 
+#define NETWORK_RETRY 10 /* s, until what could not be set up is tried again */
+
 enum network_state {
 	NETWORK_NONE,	 /* the host document has none */
 	NETWORK_IDLE,	 /* nothing was done yet */
@@ -42,6 +44,7 @@ struct network {
 	unsigned asked;			       /* how many of the names the keeper was asked for */
 	struct job *job;		       /* loads */
 	int job_sock;			       /* over which it hands the table over; -1 = none */
+	bool is_held;			       /* the keeper has a copy of it */
 	bool is_armed;			       /* all guests that run are in it */
 	uint32_t last_tenant;		       /* numbers that the filter knows tenants by */
 	sd_event_source *again;
@@ -104,5 +107,7 @@ void links_forget(struct inst *i);
 /* Whether a link of the host is one of a guest that runs, or what holds the upload of an instance.
  */
 bool links_has(const struct inst_manager *m, const char *name);
+/* Whether the host answers on that uplink for a guest that runs and has the address. */
+bool links_answer(const struct inst_manager *m, int uplink, const struct addr *a);
 /* Adds "network" to what is unsupported when something of it does not hold. */
 void links_item(const struct inst *i, struct spec_items *ret);

@@ -114,6 +114,8 @@ static void swap(struct inst *i)
 
 static void undo_written(struct inst *i, const struct err *err)
 {
+	struct err why = ERR_INIT;
+
 	/* What is written holds: the next vpsd would freeze it. */
 	if (err) {
 		log_error("%s: cannot take its suspension back: %s", i->full_name, err_text(err));
@@ -122,7 +124,8 @@ static void undo_written(struct inst *i, const struct err *err)
 	} else {
 		if (i->suspension.mode != INST_SUSPEND_FREEZE)
 			(void)inst_thaw(i);
-		(void)links_cut_as_wanted(i, NULL);
+		if (links_cut_as_wanted(i, &why) < 0)
+			log_error("%s: %s", i->full_name, err_text(&why));
 	}
 	inst_rest(i);
 	inst_finish(i, NULL, &i->p->why, NULL);
@@ -289,9 +292,9 @@ static void resume_begun(struct inst *i, const struct err *err)
 		inst_finish(i, NULL, &why, NULL);
 		return;
 	}
+	/* What is written says that it is connected. */
 	if (links_cut_as_wanted(i, &why) < 0) {
-		i->suspension = i->p->was.suspension;
-		inst_finish(i, NULL, &why, NULL);
+		undo(i, &why);
 		return;
 	}
 	inst_rest(i);

@@ -278,6 +278,31 @@ tables() {
 	! inside t/b ip addr show eth0 | grep -q 10.77.0.11
 }
 
+@test "another number of interfaces is for one that is stopped" {
+	local before
+	before=$(vps ip ls --json)
+	jq 'del(.instances[1]) | .instances[0].network += [{network: "pub", ipv6: "none"}]' "$T/docs/tenants/u.json" >"$T/u.json"
+	run vps apply "$T/u.json"
+	equal "$status" 1
+	contains "$output" "'u/c' runs with 1 interfaces: stop it to give it another number"
+	equal "$(vps ip ls --json)" "$before"
+	pings u/c "$WORLD4"
+}
+
+@test "networks that come late: who is to run waits for them, and is not given up" {
+	kill_vpsd TERM
+	"$O/vpsd" --config "$T/vpsd.json" --stop-guests
+	FILTER=$T/late.nft start_vpsd
+	sleep 4
+	equal "$(field t/a .state)" stopped
+	equal "$(vps op ls --json | jq '[.operations[] | select(.kind == "start" and .status == "failed")] | length')" 0
+	cp "$REPO/config/defaults/filter.nft" "$T/late.nft"
+	await 40 has_field t/a .state running
+	pings t/a "$WORLD4"
+	kill_vpsd KILL
+	start_vpsd
+}
+
 @test "without the filter's rules vpsd runs, and says why there are no networks" {
 	vps stop --force --quiet t/b
 	kill_vpsd KILL

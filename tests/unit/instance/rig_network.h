@@ -106,3 +106,11 @@ void links_item(const struct inst *i, struct spec_items *ret)
 	(void)i;
 	(void)ret;
 }
+
+bool links_answer(const struct inst_manager *m, int uplink, const struct addr *a)
+{
+	(void)m;
+	(void)uplink;
+	(void)a;
+	return true;
+}
