@@ -187,6 +187,8 @@ static void launch_fds_done(struct launch_fds *f)
 	cleanup_close(&f->gate);
 }
 
+_Static_assert(GUEST_FILES_MAX <= SBX_FILES_MAX, "a launch has room for all of them");
+
 static void describe_files(const struct guest_files *files, struct sbx_launch *l)
 {
 	for (l->n_files = 0; l->n_files < files->n; l->n_files++) {

@@ -466,15 +466,6 @@ int links_cut_as_wanted(struct inst *i, struct err *err)
 	return r < 0 ? r : 0;
 }
 
-/* Rates and all of one NIC, from what it has. */
-static int change_nic(struct inst *i, int netns, const struct net_nic *from,
-		      const struct net_nic *to, struct err *err)
-{
-	int r = net_nic_change(&i->manager->network->host, netns, from, to, err);
-
-	return r < 0 ? r : shape(i, to, err);
-}
-
 /* The new ones in the place of the old, each NIC changed where it is. On a failure the old ones
  * hold again, in the filter as well. */
 static int change(struct inst *i, struct inst_links *now, struct err *err)
@@ -488,22 +479,28 @@ static int change(struct inst *i, struct inst_links *now, struct err *err)
 	if (netns < 0)
 		return netns;
 	if (old->n != now->n)
-		return err_set(err, EBUSY, "another number of interfaces comes with its next start");
+		return err_set(err, EBUSY,
+			       "another number of interfaces comes with its next start");
 	/* One that is cut off has no facts there. */
 	if (old->has_facts)
 		r = net_filter_change(&n->filter, old->facts, old->n, now->facts, now->n, err);
 	if (r < 0)
 		return r;
-	for (; r >= 0 && k < now->n; k++)
-		r = change_nic(i, netns, &old->nics[k], &now->nics[k], err);
+	while (r >= 0 && k < now->n) {
+		r = net_nic_change(&n->host, netns, &old->nics[k], &now->nics[k], err);
+		if (r >= 0)
+			r = shape(i, &now->nics[k++], err);
+	}
 	if (r >= 0) {
 		now->has_facts = old->has_facts;
 		old->has_facts = false;
 		return 0;
 	}
-	/* The last one has undone itself, but for its rates. */
+	/* One that could not be changed has undone itself. */
 	while (k-- > 0)
-		(void)change_nic(i, netns, &now->nics[k], &old->nics[k], NULL);
+		if (net_nic_change(&n->host, netns, &now->nics[k], &old->nics[k], NULL) < 0)
+			log_error("%s: its eth%zu has addresses that it should not have",
+				  i->full_name, k);
 	if (old->has_facts &&
 	    net_filter_change(&n->filter, now->facts, now->n, old->facts, old->n, NULL) < 0)
 		log_error("%s: the packet filter knows addresses that it does not have",

@@ -278,6 +278,18 @@ tables() {
 	! inside t/b ip addr show eth0 | grep -q 10.77.0.11
 }
 
+@test "who has removed its own link: a change says so, and its next start has what it should" {
+	inside t/b ip link del eth0
+	jq '.instances[1].network[0].ipv4 = "10.77.0.23"' "$T/docs/tenants/t.json" >"$T/t.json"
+	vps apply "$T/t.json"
+	contains "$(field t/b '.unsupported | tostring')" '"network"'
+	pings t/a "$WORLD4"
+	vps restart --force --quiet t/b
+	pings t/b "$WORLD4" 10.77.0.10
+	busybox ping -c 1 -W 2 10.77.0.23
+	equal "$(field t/b '.unsupported | tostring | contains("network")')" false
+}
+
 @test "another number of interfaces is for one that is stopped" {
 	local before
 	before=$(vps ip ls --json)
