@@ -117,6 +117,9 @@ static const struct json_row network_rows[] = {
 	    .expect = "an address, FIRST-LAST or a range", .example = "203.0.113.1-203.0.113.9"),
 	ROW(spec_network, uplink_proxy, "uplink_proxy", BOOL, .def = "false",
 	    .expect = "true or false"),
+	/* RFC 791 and, with IPv6, RFC 8200; the most that a veth takes. */
+	ROW(spec_network, mtu, "mtu", U64, .def = "1500", .min = 576, .max = 65535,
+	    .expect = "bytes of a packet", .example = "1500"),
 };
 static const struct json_table network_table =
 	JSON_TABLE("a network", struct spec_network, network_rows);

@@ -93,6 +93,7 @@ struct spec_network {
 	JSON_LIST(char *) ipv6;
 	JSON_LIST(char *) reserved; /* never given out: addr_parse_range() */
 	bool uplink_proxy;
+	uint64_t mtu; /* of guests' interfaces, bytes */
 };
 
 /* What is done inside a guest that is stuck at its memory limit. */

@@ -11,6 +11,7 @@
 #define PATH_TEXT 96
 #define POOL4_PREFIX_MIN 8
 #define POOL6_PREFIX_MIN 16
+#define MTU6_MIN 1280 /* RFC 8200, 5 */
 
 /* --- ranges that are no guest's -------------------------------------------------------------- */
 
@@ -165,6 +166,10 @@ static int check_network(const struct spec_host *h, size_t i, const struct json_
 				   "outside, such as \"eth0\"");
 	if (n->uplink_proxy && n->mode != SPEC_NETWORK_ROUTED)
 		bad = problems_add(w, key, NULL, "\"uplink_proxy\" needs the mode \"routed\"");
+	if (n->ipv6.n > 0 && n->mtu < MTU6_MIN)
+		bad = problems_add(w, key, NULL,
+				   "\"mtu\" %llu is too small for IPv6; it needs %d at least",
+				   (unsigned long long)n->mtu, MTU6_MIN);
 	return check_ranges(h, i, w) < 0 ? -EINVAL : bad;
 }
 

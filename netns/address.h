@@ -93,6 +93,10 @@ int net_routes_read(struct nl_sock *s, uint8_t protocol, struct net_routes *ret,
 /* Those of this protocol; 0 = of any. */
 int net_proxies_read(struct nl_sock *s, uint8_t protocol, struct net_proxies *ret, struct err *err);
 bool net_proxies_has(const struct net_proxies *l, int link, const struct addr *a);
+/* What one message tells, that it is there or that it is gone. False when it tells of none; routes:
+ * of the main table only. */
+bool net_address_take(const struct nlmsghdr *m, struct net_address *ret);
+bool net_route_take(const struct nlmsghdr *m, struct net_route *ret);
 /* Whether a single address is an own one of the host, or a broadcast address of its networks: 1, 0.
  * One question, whatever the host has. */
 int net_address_is_own(struct nl_sock *s, const struct addr *a, struct err *err);

@@ -61,17 +61,16 @@ static bool is_ours(uint8_t family)
 
 /* --- addresses ------------------------------------------------------------------------------- */
 
-static int visit_address(void *arg, const struct nlmsghdr *m, struct err *err)
+bool net_address_take(const struct nlmsghdr *m, struct net_address *ret)
 {
 	const struct ifaddrmsg *h = mnl_nlmsg_get_payload(m);
-	struct net_address v = {.link = 0}, *item;
 	struct nlattr *a;
 	struct addr local = ADDR_NONE;
 	uint32_t flags = 0;
 
-	if (m->nlmsg_type != RTM_NEWADDR || mnl_nlmsg_get_payload_len(m) < sizeof(*h) ||
-	    !is_ours(h->ifa_family))
-		return 0;
+	if ((m->nlmsg_type != RTM_NEWADDR && m->nlmsg_type != RTM_DELADDR) ||
+	    mnl_nlmsg_get_payload_len(m) < sizeof(*h) || !is_ours(h->ifa_family))
+		return false;
 	mnl_attr_for_each(a, m, sizeof(*h))
 	{
 		uint16_t type = mnl_attr_get_type(a);
@@ -83,14 +82,23 @@ static int visit_address(void *arg, const struct nlmsghdr *m, struct err *err)
 			flags = mnl_attr_get_u32(a);
 	}
 	local.prefix = h->ifa_prefixlen;
-	v = (struct net_address){.link = (int)h->ifa_index,
-				 .a = local,
-				 .is_on_link = h->ifa_scope == RT_SCOPE_LINK,
-				 .is_detached = (flags & IFA_F_NOPREFIXROUTE) != 0};
-	item = local.family ? next_item(arg, err) : NULL;
+	*ret = (struct net_address){.link = (int)h->ifa_index,
+				    .a = local,
+				    .is_on_link = h->ifa_scope == RT_SCOPE_LINK,
+				    .is_detached = (flags & IFA_F_NOPREFIXROUTE) != 0};
+	return local.family != 0;
+}
+
+static int visit_address(void *arg, const struct nlmsghdr *m, struct err *err)
+{
+	struct net_address v, *item;
+
+	if (!net_address_take(m, &v))
+		return 0;
+	item = next_item(arg, err);
 	if (item)
 		*item = v;
-	return !local.family || item ? 0 : -ENOMEM;
+	return item ? 0 : -ENOMEM;
 }
 
 void net_addresses_done(struct net_addresses *l)
@@ -127,17 +135,16 @@ static void take_via(struct net_route *r, const struct nlattr *a)
 	memcpy(r->via.bytes, v->rtvia_addr, 16);
 }
 
-static int visit_route(void *arg, const struct nlmsghdr *m, struct err *err)
+bool net_route_take(const struct nlmsghdr *m, struct net_route *ret)
 {
 	const struct rtmsg *h = mnl_nlmsg_get_payload(m);
-	struct gather *g = arg;
-	struct net_route v = {.link = 0}, *item;
+	struct net_route v = {.link = 0};
 	struct nlattr *a;
 
-	if (m->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(m) < sizeof(*h) ||
-	    !is_ours(h->rtm_family) || h->rtm_table != RT_TABLE_MAIN ||
-	    (g->protocol && h->rtm_protocol != g->protocol) || h->rtm_flags & RTM_F_CLONED)
-		return 0;
+	if ((m->nlmsg_type != RTM_NEWROUTE && m->nlmsg_type != RTM_DELROUTE) ||
+	    mnl_nlmsg_get_payload_len(m) < sizeof(*h) || !is_ours(h->rtm_family) ||
+	    h->rtm_table != RT_TABLE_MAIN || h->rtm_flags & RTM_F_CLONED)
+		return false;
 	v.to.family = h->rtm_family;
 	v.protocol = h->rtm_protocol;
 	v.is_unreachable = h->rtm_type == RTN_UNREACHABLE;
@@ -169,6 +176,17 @@ static int visit_route(void *arg, const struct nlmsghdr *m, struct err *err)
 		}
 	}
 	v.to.prefix = h->rtm_dst_len;
+	*ret = v;
+	return true;
+}
+
+static int visit_route(void *arg, const struct nlmsghdr *m, struct err *err)
+{
+	struct gather *g = arg;
+	struct net_route v, *item;
+
+	if (!net_route_take(m, &v) || (g->protocol && v.protocol != g->protocol))
+		return 0;
 	item = next_item(g, err);
 	if (item)
 		*item = v;

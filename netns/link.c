@@ -192,13 +192,13 @@ static void take_attribute(struct net_link *l, const struct nlattr *a)
 	}
 }
 
-/* False when the message is no link. */
-static bool take_link(const struct nlmsghdr *m, struct net_link *ret)
+bool net_link_take(const struct nlmsghdr *m, struct net_link *ret)
 {
 	const struct ifinfomsg *h = mnl_nlmsg_get_payload(m);
 	struct nlattr *a;
 
-	if (m->nlmsg_type != RTM_NEWLINK || mnl_nlmsg_get_payload_len(m) < sizeof(*h))
+	if ((m->nlmsg_type != RTM_NEWLINK && m->nlmsg_type != RTM_DELLINK) ||
+	    mnl_nlmsg_get_payload_len(m) < sizeof(*h) || h->ifi_family != AF_UNSPEC)
 		return false;
 	*ret = (struct net_link){.index = h->ifi_index, .is_up = (h->ifi_flags & IFF_UP) != 0};
 	mnl_attr_for_each(a, m, sizeof(*h)) take_attribute(ret, a);
@@ -208,7 +208,7 @@ static bool take_link(const struct nlmsghdr *m, struct net_link *ret)
 static int visit_one(void *arg, const struct nlmsghdr *m, struct err *err)
 {
 	(void)err;
-	(void)take_link(m, arg);
+	(void)net_link_take(m, arg);
 	return 0;
 }
 
@@ -279,7 +279,7 @@ static int visit_all(void *arg, const struct nlmsghdr *m, struct err *err)
 		g->links.items = grown;
 		g->room = room;
 	}
-	if (take_link(m, &g->links.items[g->links.n]))
+	if (net_link_take(m, &g->links.items[g->links.n]))
 		g->links.n++;
 	return 0;
 }

@@ -66,6 +66,10 @@ int net_link_by_index(struct nl_sock *s, int index, struct net_link *ret, struct
  * index: names change. */
 int net_link_find(struct nl_sock *s, const char *name, struct net_link *ret, struct err *err);
 
+/* What a message tells of a link. False when it tells of none; of a bridge's port, as the bridge
+ * sees it, neither. */
+bool net_link_take(const struct nlmsghdr *m, struct net_link *ret);
+
 struct net_links {
 	struct net_link *items; /* heap; by name */
 	size_t n;

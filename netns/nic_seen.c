@@ -119,7 +119,9 @@ static unsigned add_missing(struct nl_batch *b, const struct net_nic *nic, int l
 	return added;
 }
 
-static int repair_guest(int netns, const struct net_nic *nic, int peer, struct err *err)
+/* 'has_mtu': it has the right one, or another that its root has chosen. */
+static int repair_guest(int netns, const struct net_nic *nic, int peer, bool has_mtu,
+			struct err *err)
 {
 	_cleanup_nl_sock_ struct nl_sock guest = NL_SOCK_INIT;
 	_cleanup_nl_batch_ struct nl_batch *b = nl_batch_new();
@@ -127,6 +129,8 @@ static int repair_guest(int netns, const struct net_nic *nic, int peer, struct e
 
 	if (r < 0)
 		return r;
+	if (!has_mtu)
+		net_link_set_mtu(b, peer, nic->guest_name, nic->mtu);
 	nic_guest_base(b, nic, peer);
 	for (size_t i = 0; i < nic->n_addresses; i++)
 		nic_guest_address(b, NLM_F_CREATE | NLM_F_REPLACE, nic, peer, &nic->addresses[i]);
@@ -153,7 +157,7 @@ int net_nic_repair(struct nl_sock *host, int netns, const struct net_nic *nic,
 	repaired += nic->bridge ? 0 : add_missing(b, nic, l->index, seen);
 	r = nl_batch_run(host, b, err);
 	if (r >= 0 && netns >= 0)
-		r = repair_guest(netns, nic, l->peer, err);
+		r = repair_guest(netns, nic, l->peer, l->mtu == nic->mtu, err);
 	if (r >= 0)
 		*ret_repaired = repaired;
 	return r;

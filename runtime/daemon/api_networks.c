@@ -41,9 +41,10 @@ int api_networks_list(struct request *rq, struct err *err)
 		const struct spec_network *n = &h->networks.items[i];
 
 		(void)json_array_append_new(
-			a, json_pack("{s:s, s:s, s:s?, s:o}", "network", n->name, "mode",
+			a, json_pack("{s:s, s:s, s:s?, s:b, s:I, s:o}", "network", n->name, "mode",
 				     n->mode == SPEC_NETWORK_NAT ? "nat" : "routed", "uplink",
-				     n->uplink, "pools", pools_json(inst_ipam(m, i))));
+				     n->uplink, "uplink_proxy", (int)n->uplink_proxy, "mtu",
+				     (json_int_t)n->mtu, "pools", pools_json(inst_ipam(m, i))));
 	}
 	request_json(rq, 200, json_pack("{s:o}", "networks", a));
 	return 0;

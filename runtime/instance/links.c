@@ -58,8 +58,7 @@ void links_item(const struct inst *i, struct spec_items *ret)
 
 /* --- what they are to be --------------------------------------------------------------------- */
 
-/* The host's own addresses from which it speaks to guests: the lowest of each family. */
-static int choose_sources(struct addr *ret4, struct addr *ret6, struct err *err)
+int links_sources(struct addr *ret4, struct addr *ret6, struct err *err)
 {
 	_cleanup_free_ struct addr *own = NULL;
 	size_t n = 0;
@@ -154,6 +153,7 @@ static int describe_nic(struct inst *i, struct inst_links *l, size_t n, const st
 		return r;
 	if (!net)
 		return err_set(err, ENOENT, "the host has no network '%s' any more", from->network);
+	nic->mtu = (uint32_t)net->mtu;
 	nic->has_default = n == 0;
 	nic->source4 = sources[0];
 	nic->source6 = sources[1];
@@ -189,7 +189,7 @@ static int describe(struct inst *i, struct inst_links **ret, struct err *err)
 	struct inst_links *l = calloc(1, sizeof(*l));
 	struct addr sources[2];
 	size_t at = 0, forward_at = 0;
-	int r = l ? choose_sources(&sources[0], &sources[1], err)
+	int r = l ? links_sources(&sources[0], &sources[1], err)
 		  : err_set(err, ENOMEM, "cannot describe links: out of memory");
 
 	if (l)
@@ -428,6 +428,20 @@ static int repair(struct inst *i, struct inst_links *l, struct err *err)
 	return r < 0 ? r : 0;
 }
 
+/* Of a guest whose links cannot be described: it runs, is mute, and vps info says why. */
+static void found_unknown(struct inst *i, const struct err *why)
+{
+	struct inst_links *l = calloc(1, sizeof(*l));
+
+	if (!l) {
+		log_error("%s", err_text(why));
+		return;
+	}
+	l->gate = -1;
+	i->p->links = l;
+	note(i, l, why);
+}
+
 void links_found(struct inst *i)
 {
 	struct inst_manager *m = i->manager;
@@ -437,7 +451,7 @@ void links_found(struct inst *i)
 	if (i->p->links || i->net.n == 0 || m->network->state != NETWORK_READY)
 		return;
 	if (describe(i, &l, &err) < 0) {
-		log_error("%s", err_text(&err));
+		found_unknown(i, &err);
 		return;
 	}
 	i->p->links = l;
@@ -456,7 +470,7 @@ int links_cut_as_wanted(struct inst *i, struct err *err)
 		return err_set(err, EAGAIN, "'%s' cannot be cut off: %s", i->full_name,
 			       network_why_not(i->manager) ? network_why_not(i->manager)
 							   : "its links are not known");
-	if (!l || l->has_facts == !is_cut)
+	if (!l || l->n == 0 || l->has_facts == !is_cut)
 		return 0;
 	if (!is_cut)
 		return tell_filter(i, l, err);

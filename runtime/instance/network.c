@@ -56,24 +56,26 @@ static void tell_settings(const struct net_settings *s)
 			 s->items[i].before, s->items[i].now);
 }
 
+int network_prepare(const struct spec_network *n, struct err *err)
+{
+	const struct net_host_wish wish = {.uplink = n->uplink_proxy ? n->uplink : NULL,
+					   .has_ipv4 = n->ipv4.n > 0,
+					   .has_ipv6 = n->ipv6.n > 0};
+	struct net_settings changed = NET_SETTINGS_INIT;
+	int r = net_host_prepare(PROC_SYS_NET, &wish, &changed, err);
+
+	tell_settings(&changed);
+	net_settings_done(&changed);
+	return r < 0 ? err_ctx(err, "network '%s'", n->name) : 0;
+}
+
 static int prepare_host(const struct inst_manager *m, struct err *err)
 {
 	int r = 0;
 
-	for (size_t i = 0; r >= 0 && i < m->host->networks.n; i++) {
-		const struct spec_network *n = &m->host->networks.items[i];
-		const struct net_host_wish wish = {.uplink = n->uplink_proxy ? n->uplink : NULL,
-						   .has_ipv4 = n->ipv4.n > 0,
-						   .has_ipv6 = n->ipv6.n > 0};
-		struct net_settings changed = NET_SETTINGS_INIT;
-
-		r = net_host_prepare(PROC_SYS_NET, &wish, &changed, err);
-		tell_settings(&changed);
-		net_settings_done(&changed);
-		if (r < 0)
-			(void)err_ctx(err, "network '%s'", n->name);
-	}
-	return r < 0 ? r : 0;
+	for (size_t i = 0; r >= 0 && i < m->host->networks.n; i++)
+		r = network_prepare(&m->host->networks.items[i], err);
+	return r;
 }
 
 /* What holds for all guests. */
@@ -243,7 +245,7 @@ static void begin_load(struct inst_manager *m)
 	choose_table(n);
 	if (n->host.fd < 0 && nl_sock_open(NETLINK_ROUTE, &n->host, &err) < 0)
 		network_failed(m, &err);
-	else if (prepare_host(m, &err) < 0 || load(m, &err) < 0)
+	else if (network_watch_open(m, &err) < 0 || prepare_host(m, &err) < 0 || load(m, &err) < 0)
 		network_failed(m, &err);
 }
 
@@ -473,6 +475,7 @@ void network_close(struct inst_manager *m)
 
 	if (!n)
 		return;
+	network_watch_close(m);
 	sd_event_source_disable_unref(n->again);
 	net_seen_done(&n->seen);
 	job_sock_close(n);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Networks of the host document in the kernel: the packet filter and the host's settings
- * (network.c), and the links of one guest (links.c). What an instance is to have is in addresses.h.
+ * (network.c), what others do to the host's network (network_watch.c), and the links of one guest
+ * (links.c). What an instance is to have is in addresses.h.
  */
 #pragma once
 
@@ -18,6 +19,8 @@
 
 struct inst;
 struct inst_manager;
+struct spec_network;
+struct network_watch;
 
 #define NETWORK_RETRY 10 /* s, until what could not be set up is tried again */
 
@@ -50,6 +53,7 @@ struct network {
 	sd_event_source *again;
 	struct net_seen seen; /* while guests that were found are looked at */
 	bool has_seen;
+	struct network_watch *watch;
 };
 
 /* Links of one guest: as they were told to the kernel. */
@@ -82,9 +86,21 @@ void network_hold(struct inst_manager *m);
 void network_recovered(struct inst_manager *m);
 /* Why guests get no links now; NULL = they do. */
 const char *network_why_not(const struct inst_manager *m);
+/* Sets the host up for the guests of one network, and logs what that changed. */
+int network_prepare(const struct spec_network *n, struct err *err);
+
+/* --- network_watch.c ------------------------------------------------------------------------- */
+
+/* From now on what guests' links lose on the host's side, by what others do to uplinks, addresses
+ * and routes, is put back. Nothing is done twice. */
+int network_watch_open(struct inst_manager *m, struct err *err);
+void network_watch_close(struct inst_manager *m);
 
 /* --- links.c --------------------------------------------------------------------------------- */
 
+/* The host's own addresses from which it speaks to guests: the lowest of each family, or ADDR_NONE.
+ */
+int links_sources(struct addr *ret4, struct addr *ret6, struct err *err);
 /* Before a launch: tells the filter of the guest's interfaces and makes the gate, whose other end
  * is *ret_theirs (-1 = no interfaces, no gate; else the caller's to close after the launch was
  * sent). The links are made when the guest's namespace comes through it. */

@@ -57,8 +57,17 @@ static const struct doc_case good_and_bad_cases[] = {
 	 "[\"10.77.0.0/16\"], \"ipv6\": [\"fd77::/64\"]},"
 	 " {\"network\": \"pub\", \"mode\": \"routed\", \"uplink\": \"eth0\", \"ipv4\": "
 	 "[\"203.0.113.0/24\"],"
-	 " \"ipv6\": [\"2001:db8::/48\"], \"uplink_proxy\": true}]}",
+	 " \"ipv6\": [\"2001:db8::/48\"], \"uplink_proxy\": true, \"mtu\": 9000}]}",
 	 ""},
+	{"{\"networks\": [{\"network\": \"a\", \"mode\": \"nat\", \"ipv4\": "
+	 "[\"10.0.0.0/8\"], \"ipv6\": [\"fd00::/64\"], \"mtu\": 1279}, {\"network\": \"b\", "
+	 "\"mode\": \"nat\", \"ipv4\": [\"11.0.0.0/8\"], \"mtu\": 576}]}",
+	 "f.json: networks[0]: \"mtu\" 1279 is too small for IPv6; it needs 1280 at least\n"},
+	{"{\"networks\": [{\"network\": \"a\", \"mode\": \"nat\", \"ipv4\": "
+	 "[\"10.0.0.0/8\"], \"mtu\": 575}, {\"network\": \"b\", \"mode\": \"nat\", \"ipv4\": "
+	 "[\"11.0.0.0/8\"], \"mtu\": 65536}]}",
+	 "f.json: networks[0].mtu: 575 is too small; the smallest is 576\n"
+	 "f.json: networks[1].mtu: 65536 is too large; the largest is 65535\n"},
 	{"{\"webhooks\": [{\"url\": \"https://a.example/x\"}], \"backup_targets\": "
 	 "[{\"target\": \"nas\", \"path\": \"/mnt\"}]}",
 	 ""},
