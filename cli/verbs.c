@@ -96,6 +96,22 @@ const struct verb cli_verbs[] = {
 	 "IN POOL is 'no' where the network's ranges do not have it any more: it stays the\n"
 	 "instance's, and nobody else gets it.",
 	 cmd_ip_ls},
+	{"ip add", "TENANT/NAME ADDRESS|PREFIX|auto... [--nic N] [--ipv6]",
+	 "give an instance more addresses, while it runs",
+	 "auto         one that is free; of IPv6 with --ipv6\n"
+	 "auto/64      an IPv6 prefix that is free\n"
+	 "--nic N      of its interface ethN (default 0)\n"
+	 "The address is the instance's until it is taken away or the instance is deleted.",
+	 cmd_ip_add},
+	{"ip del", "TENANT/NAME ADDRESS|PREFIX... [--nic N]",
+	 "take addresses away from an instance, while it runs", NULL, cmd_ip_del},
+	{"port ls", "[TENANT]", "list the host's ports that are forwarded to instances", NULL,
+	 cmd_port_ls},
+	{"port add", "TENANT/NAME PORT:GUESTPORT/tcp|udp... [--nic N]",
+	 "forward ports of the host to an instance, in networks of the mode nat",
+	 "vps port add acme/web1 8080:80/tcp", cmd_port_add},
+	{"port del", "TENANT/NAME PORT/tcp|udp... [--nic N]", "forward ports of the host no longer",
+	 "vps port del acme/web1 8080/tcp", cmd_port_del},
 	{"host lock", "[--reason TEXT]", "let nobody create instances on this host",
 	 "Those that are there are not touched: they start, stop and change as before.",
 	 cmd_host_lock},

@@ -104,6 +104,8 @@ int api_tenant_get(struct request *rq, struct err *err);
 
 int api_networks_list(struct request *rq, struct err *err);
 int api_addresses_list(struct request *rq, struct err *err);
+int api_ports_list(struct request *rq, struct err *err);
+int api_instance_readdress(struct request *rq, struct err *err);
 
 int api_images_list(struct request *rq, struct err *err);
 int api_image_get(struct request *rq, struct err *err);

@@ -7,6 +7,7 @@
 
 #include "base/str.h"
 #include "netns/ipam.h"
+#include "runtime/instance/readdress.h"
 
 /* What is too many to be counted is null. */
 static json_t *count_json(uint64_t n)
@@ -102,7 +103,25 @@ static void add_addresses(json_t *list, const struct inst *i)
 		}
 }
 
-int api_addresses_list(struct request *rq, struct err *err)
+static void add_ports(json_t *list, const struct inst *i)
+{
+	for (size_t k = 0; k < i->net.n; k++)
+		for (size_t n = 0; n < i->net.nics[k].n_forwards; n++) {
+			const struct spec_forward *f = &i->net.nics[k].forwards[n];
+
+			(void)json_array_append_new(
+				list,
+				json_pack("{s:I, s:s, s:I, s:s, s:s, s:I}", "port",
+					  (json_int_t)f->port, "protocol", spec_forward_protocol(f),
+					  "guest_port", (json_int_t)f->guest_port, "network",
+					  i->net.nics[k].network, "instance", i->full_name, "nic",
+					  (json_int_t)k));
+		}
+}
+
+/* What 'add' finds in all instances, or in those of the tenant that is asked for. */
+static int list_all(struct request *rq, const char *key, void (*add)(json_t *, const struct inst *),
+		    struct err *err)
 {
 	const struct inst_manager *m = api_of(rq)->manager;
 	const char *tenant = request_query(rq, "tenant");
@@ -114,7 +133,42 @@ int api_addresses_list(struct request *rq, struct err *err)
 	a = json_array();
 	for (size_t n = 0; (i = inst_at(m, n)); n++)
 		if (!tenant || str_eq(tenant, i->tenant->spec.name))
-			add_addresses(a, i);
-	request_json(rq, 200, json_pack("{s:o}", "addresses", a));
+			add(a, i);
+	request_json(rq, 200, json_pack("{s:o}", key, a));
 	return 0;
+}
+
+int api_addresses_list(struct request *rq, struct err *err)
+{
+	return list_all(rq, "addresses", add_addresses, err);
+}
+
+int api_ports_list(struct request *rq, struct err *err)
+{
+	return list_all(rq, "ports", add_ports, err);
+}
+
+int api_instance_readdress(struct request *rq, struct err *err)
+{
+	_cleanup_problems_ struct problems *problems = problems_new();
+	_cleanup_spec_reattach_ struct spec_reattach e = {.nic = 0};
+	const struct json_where w = {.file = "", .path = "", .problems = problems};
+	struct inst *i = NULL;
+	struct op *op = NULL;
+	json_t *body = NULL;
+	int r = problems ? api_find_instance(rq, &i, err)
+			 : err_set(err, ENOMEM, "no memory for the request");
+
+	if (r >= 0)
+		r = request_body_json(rq, &body, err);
+	if (r < 0)
+		return r;
+	r = spec_reattach_from_json(&e, body, &w);
+	if (r == -ENOMEM)
+		return err_set(err, ENOMEM, "no memory for the request");
+	if (r >= 0)
+		r = inst_readdress(i, &e, problems, &op, err);
+	if (r == -EINVAL && problems_count(problems))
+		return api_answer_problems(rq, problems);
+	return r < 0 ? r : api_answer_op(rq, op, err);
 }

@@ -24,6 +24,7 @@ const struct route api_routes[] = {
 	ROUTE("GET", "/v1/instances/{tenant}/{name}", api_instance_get),
 	ROUTE("DELETE", "/v1/instances/{tenant}/{name}", api_instance_delete),
 	ROUTE("PATCH", "/v1/instances/{tenant}/{name}", api_instance_set),
+	ROUTE("PATCH", "/v1/instances/{tenant}/{name}/network", api_instance_readdress),
 	ROUTE("POST", "/v1/instances/{tenant}/{name}/resize", api_instance_resize),
 	ROUTE("POST", "/v1/instances/{tenant}/{name}/start", api_instance_start),
 	ROUTE("POST", "/v1/instances/{tenant}/{name}/stop", api_instance_stop),
@@ -47,6 +48,7 @@ const struct route api_routes[] = {
 
 	ROUTE("GET", "/v1/networks", api_networks_list),
 	ROUTE("GET", "/v1/addresses", api_addresses_list),
+	ROUTE("GET", "/v1/ports", api_ports_list),
 
 	ROUTE("GET", "/v1/images", api_images_list),
 	{
