@@ -15,14 +15,37 @@ static const struct guest_nic *find_nic(const struct guest_net *net, unsigned nu
 	return NULL;
 }
 
+/* Whether it is set on the link. */
+static bool is_set(const struct addr *a)
+{
+	return addr_is_single(a) || !addr_is_network(a);
+}
+
+static const struct addr *first_of(const struct guest_nic *nic, uint8_t family)
+{
+	for (size_t k = 0; k < nic->n_addrs; k++)
+		if (nic->addrs[k].family == family && is_set(&nic->addrs[k]))
+			return &nic->addrs[k];
+	return NULL;
+}
+
+static bool has_family(const struct guest_nic *nic, uint8_t family)
+{
+	bool has = false;
+
+	for (size_t k = 0; k < nic->n_addrs; k++)
+		has |= nic->addrs[k].family == family;
+	return has;
+}
+
 /* The first address of a family. */
 static const struct addr *first_addr(const struct guest_net *net, uint8_t family)
 {
-	for (size_t i = 0; i < net->n_nics; i++)
-		for (size_t k = 0; k < net->nics[i].n_addrs; k++)
-			if (net->nics[i].addrs[k].family == family)
-				return &net->nics[i].addrs[k];
-	return NULL;
+	const struct addr *a = NULL;
+
+	for (size_t i = 0; i < net->n_nics && !a; i++)
+		a = first_of(&net->nics[i], family);
+	return a;
 }
 
 /* The address alone, whatever network it is in. */
@@ -87,20 +110,77 @@ static void resolv_conf(struct sbuf *out, const struct guest_net *net, unsigned 
 	}
 }
 
-/* ifupdown: the links are complete; all it has to do is to say so. A static stanza would fail, as
- * the address is there already. */
+static void add_prefixed(struct sbuf *out, const struct addr *a)
+{
+	add_host(out, a);
+	sbuf_addf(out, "/%u", a->prefix);
+}
+
+/* One family of an interface. Each command may be repeated: at the boot all is there already, and
+ * ifdown takes it away. */
+static void stanza(struct sbuf *out, const struct guest_nic *nic, uint8_t family)
+{
+	bool is_4 = family == AF_INET;
+	uint32_t table = is_4 ? nic->table4 : nic->table6;
+	const struct addr *from = first_of(nic, family);
+
+	sbuf_addf(out, "iface eth%u %s manual\n", nic->number, is_4 ? "inet" : "inet6");
+	for (size_t i = 0; i < nic->n_addrs; i++) {
+		if (nic->addrs[i].family != family || !is_set(&nic->addrs[i]))
+			continue;
+		sbuf_adds(out, "\tup ip address replace ");
+		add_prefixed(out, &nic->addrs[i]);
+		sbuf_addf(out, " dev eth%u%s\n", nic->number, is_4 ? "" : " nodad");
+	}
+	if (!has_family(nic, family))
+		return;
+	sbuf_addf(out, "\tup ip route replace default via %s dev eth%u %sproto static",
+		  is_4 ? GUEST_GATEWAY4 : GUEST_GATEWAY6, nic->number, is_4 ? "onlink " : "");
+	if (from) {
+		sbuf_adds(out, " src ");
+		add_host(out, from);
+	}
+	if (table)
+		sbuf_addf(out, " table %u", table);
+	sbuf_addc(out, '\n');
+}
+
+/* ifupdown: the links are complete, and what "static" does would fail, as the address is there
+ * already. */
 static void interfaces(struct sbuf *out, const struct guest_net *net, unsigned number)
 {
 	(void)number;
 	if (net->n_nics == 0)
 		return;
 	sbuf_adds(out, GUEST_FILE_MARK);
-	for (unsigned n = 0; n < GUEST_NICS_MAX; n++)
-		if (find_nic(net, n))
-			sbuf_addf(
-				out,
-				"\nauto eth%u\niface eth%u inet manual\niface eth%u inet6 manual\n",
-				n, n, n);
+	for (unsigned n = 0; n < GUEST_NICS_MAX; n++) {
+		const struct guest_nic *nic = find_nic(net, n);
+
+		if (!nic)
+			continue;
+		sbuf_addf(out, "\nauto eth%u\n", n);
+		stanza(out, nic, AF_INET);
+		stanza(out, nic, AF_INET6);
+	}
+}
+
+static void networkd_route(struct sbuf *out, const struct guest_nic *nic, uint8_t family)
+{
+	bool is_4 = family == AF_INET;
+	uint32_t table = is_4 ? nic->table4 : nic->table6;
+	const struct addr *from = first_of(nic, family);
+
+	if (!has_family(nic, family))
+		return;
+	sbuf_addf(out, "\n[Route]\nGateway=%s\n",
+		  is_4 ? GUEST_GATEWAY4 "\nGatewayOnLink=yes" : GUEST_GATEWAY6);
+	if (from) {
+		sbuf_adds(out, "PreferredSource=");
+		add_host(out, from);
+		sbuf_addc(out, '\n');
+	}
+	if (table)
+		sbuf_addf(out, "Table=%u\n", table);
 }
 
 /*
@@ -111,27 +191,30 @@ static void interfaces(struct sbuf *out, const struct guest_net *net, unsigned n
 static void networkd(struct sbuf *out, const struct guest_net *net, unsigned number)
 {
 	const struct guest_nic *nic = find_nic(net, number);
+	bool is_main;
 
 	if (!nic)
 		return;
+	is_main = (!nic->table4 && has_family(nic, AF_INET)) ||
+		  (!nic->table6 && has_family(nic, AF_INET6));
 	sbuf_addf(out,
 		  GUEST_FILE_MARK "\n[Match]\nName=eth%u\n\n[Network]\nKeepConfiguration=yes\n"
 				  "LinkLocalAddressing=ipv6\nIPv6AcceptRA=no\n",
 		  number);
 	for (size_t i = 0; i < nic->n_addrs; i++) {
+		if (!is_set(&nic->addrs[i]))
+			continue;
 		sbuf_adds(out, "Address=");
-		add_host(out, &nic->addrs[i]);
-		sbuf_addf(out, "/%u\n", nic->addrs[i].prefix);
+		add_prefixed(out, &nic->addrs[i]);
+		sbuf_addc(out, '\n');
 	}
-	for (size_t i = 0; i < net->n_dns && (nic->route4 || nic->route6); i++) {
+	for (size_t i = 0; i < net->n_dns && is_main; i++) {
 		sbuf_adds(out, "DNS=");
 		add_host(out, &net->dns[i]);
 		sbuf_addc(out, '\n');
 	}
-	if (nic->route4)
-		sbuf_adds(out, "\n[Route]\nGateway=" GUEST_GATEWAY4 "\nGatewayOnLink=yes\n");
-	if (nic->route6)
-		sbuf_adds(out, "\n[Route]\nGateway=" GUEST_GATEWAY6 "\n");
+	networkd_route(out, nic, AF_INET);
+	networkd_route(out, nic, AF_INET6);
 }
 
 /* A builder that adds nothing says that there is to be no such file. */

@@ -26,10 +26,12 @@
 #define GUEST_GATEWAY6 "fe80::1"
 
 struct guest_nic {
-	unsigned number;	  /* N of "ethN", below GUEST_NICS_MAX */
-	const struct addr *addrs; /* as they are set on the link, with their prefixes */
+	unsigned number; /* N of "ethN", below GUEST_NICS_MAX */
+	/* As they are set on the link, with their prefixes; networks that the guest gets as a whole
+	 * are set nowhere. */
+	const struct addr *addrs;
 	size_t n_addrs;
-	bool route4, route6; /* the default route of the family goes by this one */
+	uint32_t table4, table6; /* that its default route of the family is in; 0 = main */
 };
 
 /* All is borrowed. */

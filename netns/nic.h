@@ -42,9 +42,9 @@ struct net_nic {
 	 * it has no address at first. Bridged: addresses within their network ("10.1.2.7/24"). */
 	const struct addr *addresses;
 	size_t n_addresses;
-	/* The guest's default routes are by this one. By another one goes what is sent from its
-	 * addresses: it has a table of routes of its own in the guest (1000 + n), and rules. */
-	bool has_default;
+	/* The guest's default route of a family is by this one. By another one goes what is sent
+	 * from its addresses: it has a table of routes of its own in the guest, and rules. */
+	bool has_default4, has_default6;
 	/* Routed. Own addresses of the host from which it speaks to the guest; may be ADDR_NONE:
 	 * then the kernel chooses. */
 	struct addr source4, source6;
@@ -71,6 +71,8 @@ bool net_nic_is_host_name(const char *name);
 struct addr net_nic_link_local(const struct net_nic *nic);
 /* The gateway of a family of a routed NIC. */
 struct addr net_nic_gateway(uint8_t family);
+/* The table in the guest that its default route of a family is in; 0 = main. */
+uint32_t net_nic_table(const struct net_nic *nic, uint8_t family);
 /* What is wrong with its MTU and addresses, by value; the kernel is not asked. */
 int net_nic_check(const struct net_nic *nic, struct err *err);
 

@@ -199,6 +199,13 @@ void nic_guest_base(struct nl_batch *b, const struct net_nic *nic, int link)
 	}
 }
 
+uint32_t net_nic_table(const struct net_nic *nic, uint8_t family)
+{
+	bool is_main = family == AF_INET ? nic->has_default4 : nic->has_default6;
+
+	return is_main ? 0 : TABLE_FIRST + nic->n;
+}
+
 struct net_rule nic_guest_rule(const struct net_nic *nic, const struct addr *a)
 {
 	struct net_rule r = {
@@ -229,7 +236,7 @@ void nic_guest_address(struct nl_batch *b, uint16_t flags, const struct net_nic 
 		net_address_add(b, flags, &address);
 	else
 		net_route_add(b, flags, &route);
-	if (!nic->has_default)
+	if (net_nic_table(nic, a->family))
 		net_rule_add(b, &rule);
 }
 
@@ -240,7 +247,7 @@ void nic_guest_address_delete(struct nl_batch *b, const struct net_nic *nic, int
 	struct net_route route = unreachable(a);
 	struct net_rule rule = nic_guest_rule(nic, a);
 
-	if (!nic->has_default)
+	if (net_nic_table(nic, a->family))
 		net_rule_delete(b, &rule);
 
 	if (addr_is_single(a) || !addr_is_network(a))
@@ -257,7 +264,7 @@ static bool default_route(const struct net_nic *nic, int link, uint8_t family,
 	struct net_route r = {.link = link,
 			      .to = {.family = family},
 			      .via = net_nic_gateway(family),
-			      .table = nic->has_default ? 0 : TABLE_FIRST + nic->n,
+			      .table = net_nic_table(nic, family),
 			      .protocol = RTPROT_STATIC};
 	bool has_family = false;
 

@@ -85,7 +85,8 @@ static int guest_side(struct change *c, struct err *err)
 	_cleanup_nl_batch_ struct nl_batch *b = nl_batch_new();
 	const struct net_nic *from = c->from, *to = c->to;
 	/* Root inside may have added one by itself. */
-	bool is_all_new = c->is_undo || from->has_default != to->has_default;
+	bool is_all_new = c->is_undo || from->has_default4 != to->has_default4 ||
+			  from->has_default6 != to->has_default6;
 
 	if (from->mtu != to->mtu)
 		net_link_set_mtu(b, c->peer, to->guest_name, to->mtu);
@@ -100,7 +101,8 @@ static int guest_side(struct change *c, struct err *err)
 
 		if (!has(to, &from->addresses[i]))
 			nic_guest_address_delete(b, from, c->peer, &from->addresses[i]);
-		else if (to->has_default && !from->has_default)
+		else if (!net_nic_table(to, rule.from.family) &&
+			 net_nic_table(from, rule.from.family))
 			net_rule_delete(b, &rule);
 	}
 	return nl_batch_run(&c->guest, b, err);

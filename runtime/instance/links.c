@@ -140,6 +140,24 @@ static void describe_facts(struct inst *i, const struct spec_network *net,
 		f->flags |= NET_NIC_OPEN;
 }
 
+static bool has_family(const struct inst_nic *nic, uint8_t family)
+{
+	bool has = false;
+
+	for (size_t k = 0; k < nic->n_addresses; k++)
+		has |= nic->addresses[k].addr.family == family;
+	return has;
+}
+
+/* Whether interface n is the first one with addresses of the family; without any it is eth0. */
+static bool is_first_of(const struct inst_net *net, size_t n, uint8_t family)
+{
+	for (size_t k = 0; k < net->n; k++)
+		if (has_family(&net->nics[k], family))
+			return k == n;
+	return n == 0;
+}
+
 static int describe_nic(struct inst *i, struct inst_links *l, size_t n, const struct addr *sources,
 			struct err *err)
 {
@@ -154,7 +172,8 @@ static int describe_nic(struct inst *i, struct inst_links *l, size_t n, const st
 	if (!net)
 		return err_set(err, ENOENT, "the host has no network '%s' any more", from->network);
 	nic->mtu = (uint32_t)net->mtu;
-	nic->has_default = n == 0;
+	nic->has_default4 = is_first_of(&i->net, n, AF_INET);
+	nic->has_default6 = is_first_of(&i->net, n, AF_INET6);
 	nic->source4 = sources[0];
 	nic->source6 = sources[1];
 	if (net->uplink_proxy) {
@@ -273,8 +292,8 @@ int links_files(const struct inst *i, struct guest_files *ret, struct err *err)
 		nics[n] = (struct guest_nic){.number = (unsigned)n,
 					     .addrs = l->nics[n].addresses,
 					     .n_addrs = l->nics[n].n_addresses,
-					     .route4 = l->nics[n].has_default,
-					     .route6 = l->nics[n].has_default};
+					     .table4 = net_nic_table(&l->nics[n], AF_INET),
+					     .table6 = net_nic_table(&l->nics[n], AF_INET6)};
 	return guest_files_make(&net, ret, err);
 }
 

@@ -199,6 +199,19 @@ tables() {
 	! world busybox ping -c 1 -W 1 198.51.100.6
 }
 
+@test "the default route of a family goes by the first interface that has the family" {
+	tenant u '{"name": "c", "plan": "tiny", "network": [{"network": "nat0", "ipv4": "10.77.0.12", "ipv6": "fd77::12"}]}' \
+		'{"name": "m", "plan": "tiny", "network": [{"network": "nat0", "ipv4": "10.77.0.13", "ipv6": "none"},
+			{"network": "pub", "ipv4": "none", "ipv6": ["2001:db8:1::6", "2001:db8:1:7::/64"]}]}'
+	contains "$(inside u/m ip route)" "default via 169.254.1.1 dev eth0"
+	contains "$(inside u/m ip -6 route)" "default via fe80::1 dev eth1"
+	pings u/m "$WORLD4" "$WORLD6"
+	inside u/m ip addr add 2001:db8:1:7::1/128 dev lo
+	world busybox ping -c 1 -W 2 2001:db8:1::6
+	world busybox ping -c 1 -W 2 2001:db8:1:7::1
+	drop_instance u/m
+}
+
 @test "suspended by network: it goes on and is cut off, over the death of vpsd; resumed, it is back" {
 	local pid round
 	pid=$(field t/a .pid)

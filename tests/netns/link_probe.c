@@ -113,7 +113,7 @@ static int take_word(struct call *c, struct words *w, const char *word, const ch
 	else if (strncmp(word, "vlan", len) == 0)
 		nic->vlan = (uint16_t)v;
 	else if (strncmp(word, "default", len) == 0)
-		nic->has_default = v != 0;
+		nic->has_default4 = nic->has_default6 = v != 0;
 	else
 		return bad_word(word, err);
 	return 0;
@@ -279,7 +279,7 @@ static int nth(struct words *w, unsigned k, struct err *err)
 	(void)str_fmt(text[1], ADDR_TEXT, "fd77::1:%x", k);
 	w->nic.addresses = w->addresses;
 	w->nic.n_addresses = 2;
-	w->nic.has_default = true;
+	w->nic.has_default4 = w->nic.has_default6 = true;
 	return r < 0 || addr_parse(text[0], &w->addresses[0]) < 0 ||
 			       addr_parse(text[1], &w->addresses[1]) < 0
 		       ? -EINVAL

@@ -65,10 +65,10 @@ static void assert_removed(const struct guest_files *f, const char *path)
 
 static void both_families_one_interface(void **state)
 {
-	const struct addr addrs[] = {a("10.77.0.5"), a("10.77.0.6"), a("fd77::5/64")};
+	const struct addr addrs[] = {a("10.77.0.5"), a("10.77.0.6"), a("fd77::5/64"),
+				     a("2001:db8:7::/64")};
 	const struct addr dns[] = {a("9.9.9.9"), a("2620:fe::fe")};
-	const struct guest_nic nic = {
-		.number = 0, .addrs = addrs, .n_addrs = 3, .route4 = true, .route6 = true};
+	const struct guest_nic nic = {.number = 0, .addrs = addrs, .n_addrs = 4};
 	const struct guest_net net = {
 		.hostname = "web1.acme.example", .nics = &nic, .n_nics = 1, .dns = dns, .n_dns = 2};
 	struct guest_files f = make(&net);
@@ -80,14 +80,23 @@ static void both_families_one_interface(void **state)
 		    "fd77::5\tweb1.acme.example web1\n" REST);
 	assert_file(&f, "etc/resolv.conf", "nameserver 9.9.9.9\nnameserver 2620:fe::fe\n");
 	assert_file(&f, "etc/network/interfaces.d/vps",
-		    "\nauto eth0\niface eth0 inet manual\niface eth0 inet6 manual\n");
+		    "\nauto eth0\niface eth0 inet manual\n"
+		    "\tup ip address replace 10.77.0.5/32 dev eth0\n"
+		    "\tup ip address replace 10.77.0.6/32 dev eth0\n"
+		    "\tup ip route replace default via 169.254.1.1 dev eth0 onlink proto static "
+		    "src 10.77.0.5\n"
+		    "iface eth0 inet6 manual\n"
+		    "\tup ip address replace fd77::5/64 dev eth0 nodad\n"
+		    "\tup ip route replace default via fe80::1 dev eth0 proto static src "
+		    "fd77::5\n");
 	assert_file(&f, "etc/systemd/network/10-vps-eth0.network",
 		    "\n[Match]\nName=eth0\n\n[Network]\nKeepConfiguration=yes\n"
 		    "LinkLocalAddressing=ipv6\nIPv6AcceptRA=no\n"
 		    "Address=10.77.0.5/32\nAddress=10.77.0.6/32\nAddress=fd77::5/64\n"
 		    "DNS=9.9.9.9\nDNS=2620:fe::fe\n"
 		    "\n[Route]\nGateway=169.254.1.1\nGatewayOnLink=yes\n"
-		    "\n[Route]\nGateway=fe80::1\n");
+		    "PreferredSource=10.77.0.5\n"
+		    "\n[Route]\nGateway=fe80::1\nPreferredSource=fd77::5\n");
 	for (unsigned n = 1; n < GUEST_NICS_MAX; n++) {
 		char path[64];
 
@@ -120,8 +129,8 @@ static void several_interfaces(void **state)
 	const struct addr public[] = {a("2001:db8::7/128")}, private[] = {a("10.0.0.9/24")};
 	const struct addr dns[] = {a("10.0.0.53")};
 	const struct guest_nic nics[] = {
-		{.number = 9, .addrs = private, .n_addrs = 1},
-		{.number = 2, .addrs = public, .n_addrs = 1, .route6 = true},
+		{.number = 9, .addrs = private, .n_addrs = 1, .table4 = 1009, .table6 = 1009},
+		{.number = 2, .addrs = public, .n_addrs = 1, .table4 = 1002},
 	};
 	const struct guest_net net = {
 		.hostname = "a.b", .nics = nics, .n_nics = 2, .dns = dns, .n_dns = 1};
@@ -132,14 +141,23 @@ static void several_interfaces(void **state)
 		    "127.0.0.1\tlocalhost\n10.0.0.9\ta.b a\n2001:db8::7\ta.b a\n" REST);
 	assert_file(&f, "etc/network/interfaces.d/vps",
 		    "\nauto eth2\niface eth2 inet manual\niface eth2 inet6 manual\n"
-		    "\nauto eth9\niface eth9 inet manual\niface eth9 inet6 manual\n");
+		    "\tup ip address replace 2001:db8::7/128 dev eth2 nodad\n"
+		    "\tup ip route replace default via fe80::1 dev eth2 proto static src "
+		    "2001:db8::7\n"
+		    "\nauto eth9\niface eth9 inet manual\n"
+		    "\tup ip address replace 10.0.0.9/24 dev eth9\n"
+		    "\tup ip route replace default via 169.254.1.1 dev eth9 onlink proto static "
+		    "src 10.0.0.9 table 1009\n"
+		    "iface eth9 inet6 manual\n");
 	assert_file(&f, "etc/systemd/network/10-vps-eth2.network",
 		    "\n[Match]\nName=eth2\n\n[Network]\nKeepConfiguration=yes\n"
 		    "LinkLocalAddressing=ipv6\nIPv6AcceptRA=no\nAddress=2001:db8::7/128\n"
-		    "DNS=10.0.0.53\n\n[Route]\nGateway=fe80::1\n");
+		    "DNS=10.0.0.53\n\n[Route]\nGateway=fe80::1\nPreferredSource=2001:db8::7\n");
 	assert_file(&f, "etc/systemd/network/10-vps-eth9.network",
 		    "\n[Match]\nName=eth9\n\n[Network]\nKeepConfiguration=yes\n"
-		    "LinkLocalAddressing=ipv6\nIPv6AcceptRA=no\nAddress=10.0.0.9/24\n");
+		    "LinkLocalAddressing=ipv6\nIPv6AcceptRA=no\nAddress=10.0.0.9/24\n"
+		    "\n[Route]\nGateway=169.254.1.1\nGatewayOnLink=yes\nPreferredSource=10.0.0.9\n"
+		    "Table=1009\n");
 	assert_removed(&f, "etc/systemd/network/10-vps-eth0.network");
 	guest_files_done(&f);
 }
@@ -147,7 +165,7 @@ static void several_interfaces(void **state)
 static void only_ipv6(void **state)
 {
 	const struct addr addrs[] = {a("2001:db8::7/64")};
-	const struct guest_nic nic = {.addrs = addrs, .n_addrs = 1, .route6 = true};
+	const struct guest_nic nic = {.addrs = addrs, .n_addrs = 1};
 	const struct guest_net net = {.hostname = "six", .nics = &nic, .n_nics = 1};
 	struct guest_files f = make(&net);
 

@@ -287,7 +287,7 @@ static void guest_side(void **state)
 	(void)state;
 	v.addresses = all;
 	v.n_addresses = 3;
-	v.has_default = true;
+	v.has_default4 = v.has_default6 = true;
 	nic_guest_defaults(b, &v, 5, NULL);
 	nic_guest_address(b, REPLACE, &v, 5, &all[0]);
 	/* Only IPv4; from the first single address, whatever comes before. */
@@ -305,7 +305,7 @@ static void guest_side(void **state)
 
 	/* Without the default route: a table of its own, and a rule for each address. */
 	before = v;
-	v.has_default = false;
+	v.has_default4 = v.has_default6 = false;
 	nic_guest_defaults(second, &v, 5, NULL);
 	nic_guest_address(second, REPLACE, &v, 5, &all[1]);
 	assert_int_equal(nl_batch_size(second), 3);
