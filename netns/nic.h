@@ -89,6 +89,9 @@ int net_nic_add(struct nl_sock *host, int netns, const struct net_nic *nic, stru
 /* Deletes the pair and what answers on the uplink for its addresses. That there is none is
  * success; -EEXIST: the link of that name is not ours, or another instance's. */
 int net_nic_delete(struct nl_sock *host, const struct net_nic *nic, struct err *err);
+/* The pair goes, or has gone, with the guest's namespace: the host no longer answers on the uplink
+ * for its addresses. */
+int net_nic_gone(struct nl_sock *host, const struct net_nic *nic, struct err *err);
 /* From what is to what shall be: addresses, sources, MTU, default route, uplink; the rest must be
  * the same. What stays is not interrupted. After a failure all is as it was; -ENODEV: there is no
  * such link. */

@@ -187,17 +187,22 @@ static int set_guest(struct nl_sock *guest, const struct net_nic *nic, int peer,
 	return nl_batch_run(guest, b, err);
 }
 
-static int delete_link(struct nl_sock *host, const struct net_nic *nic, int link, struct err *err)
+static void stop_answering(struct nl_batch *b, const struct net_nic *nic)
 {
-	_cleanup_nl_batch_ struct nl_batch *b = nl_batch_new();
-
-	/* What is not bound to the link: its routes and neighbours go with it. */
 	for (size_t i = 0; nic->uplink && i < nic->n_addresses; i++) {
 		struct net_proxy p = {.link = nic->uplink, .a = nic->addresses[i]};
 
 		if (addr_is_single(&p.a))
 			net_proxy_delete(b, &p);
 	}
+}
+
+static int delete_link(struct nl_sock *host, const struct net_nic *nic, int link, struct err *err)
+{
+	_cleanup_nl_batch_ struct nl_batch *b = nl_batch_new();
+
+	/* What is not bound to the link: its routes and neighbours go with it. */
+	stop_answering(b, nic);
 	if (link) {
 		net_link_delete(b, link, nic->host_name);
 		nl_batch_tolerate(b, ENODEV); /* the guest's namespace has just ended */
@@ -246,6 +251,14 @@ int net_nic_delete(struct nl_sock *host, const struct net_nic *nic, struct err *
 	int r = find_link(host, nic, &l, err);
 
 	return r < 0 ? r : delete_link(host, nic, l.index, err);
+}
+
+int net_nic_gone(struct nl_sock *host, const struct net_nic *nic, struct err *err)
+{
+	_cleanup_nl_batch_ struct nl_batch *b = nl_batch_new();
+
+	stop_answering(b, nic);
+	return nl_batch_size(b) > 0 ? nl_batch_run(host, b, err) : 0;
 }
 
 int net_stray_delete(struct nl_sock *host, const struct net_link *link, struct err *err)

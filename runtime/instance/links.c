@@ -568,7 +568,7 @@ void links_gone(struct inst *i)
 	/* The pair goes with the guest's namespace; what answers on an uplink does not. To remove
 	 * the link that holds its upload takes the kernel some 20 ms: the next start has it. */
 	for (size_t k = 0; k < l->n && n; k++)
-		if (l->nics[k].uplink > 0 && net_nic_delete(&n->host, &l->nics[k], &err) < 0)
+		if (net_nic_gone(&n->host, &l->nics[k], &err) < 0)
 			log_warning("%s: %s", i->full_name, err_text(&err));
 	if (n && l->has_facts && net_filter_remove(&n->filter, l->facts, l->n, &err) < 0)
 		log_warning("%s: the packet filter keeps it: %s", i->full_name, err_text(&err));
