@@ -19,8 +19,10 @@
 #define NET_FILTER_TABLE_MAX 32u /* of a table's name, with NUL */
 /* Type of the record (base/msg.h) by which the job that loads the rules hands the socket over. */
 #define NET_FILTER_RECORD 1u
-/* Ports that one instance may let in; ranges count with each port. */
+/* Ports of the host that guests may reach; ranges count with each port. */
 #define NET_FILTER_PORTS_MAX 1024u
+/* Rules of one interface's firewall: with ten interfaces they still fit into one transaction. */
+#define NET_FILTER_RULES_MAX 128u
 #define NET_FILTER_TENANT_MAX 0x7fffffffu
 /* Connections are counted in so many parts, each up to its share of the cap: one that has many more
  * than its share is refused a little before the cap, and a cap is at least this. */
@@ -59,18 +61,26 @@ struct net_usage {
 /* --- facts ----------------------------------------------------------------------------------- */
 
 enum net_nic_flags {
-	/* Its connections are tracked: whoever has masquerade, forwards, CLOSED or caps on
+	/* Its connections are tracked: whoever has masquerade, forwards, a firewall or caps on
 	 * connections needs it. Others take nothing from the host's table of connections. */
 	NET_NIC_TRACKED = 1u << 0,
-	NET_NIC_OPEN = 1u << 1,	    /* guests of other tenants reach it as the world does */
-	NET_NIC_CLOSED = 1u << 2,   /* only answers, what is allowed and forwards come in */
-	NET_NIC_PINGABLE = 1u << 3, /* of a closed one */
-	NET_NIC_NO_SMTP = 1u << 4,  /* nothing goes out to TCP port 25 */
+	NET_NIC_OPEN = 1u << 1,	   /* guests of other tenants reach it as the world does */
+	NET_NIC_CLOSED = 1u << 2,  /* what no rule is about does not come in */
+	NET_NIC_NO_SMTP = 1u << 3, /* nothing goes out to TCP port 25 */
 };
 
 struct net_ports {
 	uint8_t protocol;     /* IPPROTO_TCP, IPPROTO_UDP */
 	uint16_t first, last; /* 1..65535 */
+};
+
+/* A rule of a firewall, about new connections to the guest. Answers, what is related to a
+ * connection, and forwarded ports come in whatever the rules say. */
+struct net_filter_rule {
+	bool is_allowed;
+	uint8_t protocol;     /* IPPROTO_TCP, _UDP, _ICMP (of IPv6 as well); 0 = all */
+	uint16_t first, last; /* ports of the guest; 0 = all */
+	struct addr from;     /* a network; ADDR_NONE = anywhere, in both families */
 };
 
 struct net_forward {
@@ -98,8 +108,9 @@ struct net_filter_nic {
 	 * interface. */
 	const struct addr *addrs;
 	size_t n_addrs;
-	const struct net_ports *allowed;
-	size_t n_allowed;
+	/* Tried in this order, the first that is about a connection decides. */
+	const struct net_filter_rule *rules;
+	size_t n_rules;
 	const struct net_forward *forwards;
 	size_t n_forwards;
 	struct net_rate packets_out, packets_in, new_out, new_in; /* "new": connections */
@@ -137,7 +148,7 @@ int net_filter_drop(struct net_filter *f, struct err *err);
 /* Replaces what holds for all. -EINVAL names what is wrong. */
 int net_filter_set_host(struct net_filter *f, const struct net_filter_host *h, struct err *err);
 /* The interfaces of one instance. -EEXIST: an address, a name or a forwarded port is taken.
- * -EINVAL, -E2BIG (ports) name what is wrong. */
+ * -EINVAL, -E2BIG (rules) name what is wrong. */
 int net_filter_add(struct net_filter *f, const struct net_filter_nic *nics, size_t n,
 		   struct err *err);
 /* With the facts that they were added with; 'start' is not looked at. -ENOENT when they are not

@@ -14,7 +14,7 @@
 
 /* --- requests -------------------------------------------------------------------------------- */
 
-static void put_be32(struct nl_batch *b, uint16_t type, uint32_t v)
+void filter_put_be32(struct nl_batch *b, uint16_t type, uint32_t v)
 {
 	nl_put_u32(b, type, htonl(v));
 }
@@ -32,7 +32,7 @@ void filter_mark(struct nl_batch *b, uint16_t type)
 	nl_batch_silent(b);
 }
 
-static void put_value(struct nl_batch *b, uint16_t type, const void *value, size_t len)
+void filter_put_value(struct nl_batch *b, uint16_t type, const void *value, size_t len)
 {
 	size_t nest = nl_nest_start(b, type);
 
@@ -40,13 +40,13 @@ static void put_value(struct nl_batch *b, uint16_t type, const void *value, size
 	nl_nest_end(b, nest);
 }
 
-static void put_check(struct nl_batch *b)
+static void put_goto(struct nl_batch *b, const char *chain)
 {
 	size_t data = nl_nest_start(b, NFTA_SET_ELEM_DATA);
 	size_t verdict = nl_nest_start(b, NFTA_DATA_VERDICT);
 
-	put_be32(b, NFTA_VERDICT_CODE, (uint32_t)NFT_GOTO);
-	nl_put_string(b, NFTA_VERDICT_CHAIN, "check");
+	filter_put_be32(b, NFTA_VERDICT_CODE, (uint32_t)NFT_GOTO);
+	nl_put_string(b, NFTA_VERDICT_CHAIN, chain);
 	nl_nest_end(b, verdict);
 	nl_nest_end(b, data);
 }
@@ -61,15 +61,15 @@ static void put_rate(struct nl_batch *b, const struct filter_elem *e)
 {
 	put_be64(b, NFTA_LIMIT_RATE, e->a);
 	put_be64(b, NFTA_LIMIT_UNIT, 1);
-	put_be32(b, NFTA_LIMIT_BURST, (uint32_t)e->b);
-	put_be32(b, NFTA_LIMIT_TYPE, NFT_LIMIT_PKTS);
-	put_be32(b, NFTA_LIMIT_FLAGS, NFT_LIMIT_F_INV);
+	filter_put_be32(b, NFTA_LIMIT_BURST, (uint32_t)e->b);
+	filter_put_be32(b, NFTA_LIMIT_TYPE, NFT_LIMIT_PKTS);
+	filter_put_be32(b, NFTA_LIMIT_FLAGS, NFT_LIMIT_F_INV);
 }
 
 static void put_count(struct nl_batch *b, const struct filter_elem *e)
 {
-	put_be32(b, NFTA_CONNLIMIT_COUNT, (uint32_t)e->a);
-	put_be32(b, NFTA_CONNLIMIT_FLAGS, NFT_CONNLIMIT_F_INV);
+	filter_put_be32(b, NFTA_CONNLIMIT_COUNT, (uint32_t)e->a);
+	filter_put_be32(b, NFTA_CONNLIMIT_FLAGS, NFT_CONNLIMIT_F_INV);
 }
 
 static void put_expression(struct nl_batch *b, const struct filter_elem *e)
@@ -96,16 +96,16 @@ static void put_elem(struct nl_batch *b, const struct filter_elem *e, bool is_ne
 {
 	size_t nest = nl_nest_start(b, NFTA_LIST_ELEM);
 
-	put_value(b, NFTA_SET_ELEM_KEY, e->key, e->key_len);
+	filter_put_value(b, NFTA_SET_ELEM_KEY, e->key, e->key_len);
 	if (e->is_end)
-		put_be32(b, NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
+		filter_put_be32(b, NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
 	if (is_new)
 		switch (filter_sets[e->set].kind) {
-		case FILTER_CHECK:
-			put_check(b);
+		case FILTER_RULES:
+			put_goto(b, e->nic->name);
 			break;
 		case FILTER_VALUE:
-			put_value(b, NFTA_SET_ELEM_DATA, e->data, e->data_len);
+			filter_put_value(b, NFTA_SET_ELEM_DATA, e->data, e->data_len);
 			break;
 		case FILTER_COUNTER:
 		case FILTER_RATE:
@@ -173,6 +173,12 @@ static size_t add_request(struct nl_batch *b, const char *table, bool is_new,
 void filter_requests(struct nl_batch *b, const char *table, bool is_new,
 		     const struct filter_plan *p)
 {
+	for (size_t i = 0; is_new && i < p->n; i++)
+		if (p->elems[i].nic)
+			filter_chain_add(b, table, p->elems[i].nic);
 	for (size_t i = 0; i < p->n;)
 		i += add_request(b, table, is_new, &p->elems[i], p->n - i);
+	for (size_t i = 0; !is_new && i < p->n; i++)
+		if (p->elems[i].nic)
+			filter_chain_remove(b, table, p->elems[i].nic);
 }

@@ -165,7 +165,7 @@ static int check_nic(const struct net_filter_nic *nic, struct err *err)
 		return err_set(err, EINVAL, "the MAC address of '%s' is none of one interface",
 			       nic->name);
 	if (!(nic->flags & NET_NIC_TRACKED) &&
-	    ((nic->flags & NET_NIC_CLOSED) || nic->n_forwards > 0 || nic->new_out.per_second ||
+	    (filter_has_rules(nic) || nic->n_forwards > 0 || nic->new_out.per_second ||
 	     nic->new_in.per_second || nic->connections_out || nic->connections_in))
 		return err_set(err, EINVAL,
 			       "'%s' needs connection tracking for its firewall, forwarded ports "
@@ -173,8 +173,8 @@ static int check_nic(const struct net_filter_nic *nic, struct err *err)
 			       nic->name);
 	for (size_t i = 0; r == 0 && i < nic->n_addrs; i++)
 		r = check_addr(nic, &nic->addrs[i], err);
-	for (size_t i = 0; r == 0 && i < nic->n_allowed; i++)
-		r = check_ports(&nic->allowed[i], err);
+	if (r == 0)
+		r = filter_rules_check(nic, err);
 	for (size_t i = 0; r == 0 && i < nic->n_forwards; i++)
 		r = check_forward(nic, &nic->forwards[i], err);
 	return r;
@@ -256,8 +256,6 @@ static void plan_flags(struct filter_plan *p, const struct net_filter_nic *nic)
 		enum filter_set set;
 	} rows[] = {
 		{NET_NIC_OPEN, FILTER_OPEN},
-		{NET_NIC_CLOSED, FILTER_CLOSED},
-		{NET_NIC_PINGABLE, FILTER_PINGABLE},
 		{NET_NIC_NO_SMTP, FILTER_NO_SMTP},
 	};
 	struct filter_elem *e;
@@ -324,35 +322,12 @@ static void plan_counters(struct filter_plan *p, const struct net_filter_nic *ni
 		}
 }
 
-static int plan_allowed(struct filter_plan *p, const struct net_filter_nic *nic, struct err *err)
-{
-	for (size_t i = 0; i < nic->n_allowed; i++) {
-		const struct net_ports *q = &nic->allowed[i];
-
-		p->n_ports += (size_t)(q->last - q->first) + 1;
-		if (p->n_ports > NET_FILTER_PORTS_MAX)
-			return err_set(err, E2BIG,
-				       "more than %u ports are allowed, with ports %u to %u",
-				       NET_FILTER_PORTS_MAX, q->first, q->last);
-		for (unsigned port = q->first; port <= q->last; port++) {
-			struct filter_elem *e = begin_named(p, FILTER_ALLOWED, nic);
-
-			key_u8(e, q->protocol);
-			key_port(e, (uint16_t)port);
-		}
-	}
-	return 0;
-}
-
 static int plan_nic(struct filter_plan *p, const struct net_filter_nic *nic, struct err *err)
 {
 	int r = check_nic(nic, err);
 
-	if (r == 0)
-		r = plan_allowed(p, nic, err);
 	if (r < 0)
 		return r;
-	(void)begin_named(p, FILTER_NICS, nic);
 	(void)begin_named(p, FILTER_GUESTS, nic);
 	key(begin_named(p, FILTER_MACS, nic), nic->mac, sizeof(nic->mac), 8);
 	for (size_t i = 0; i < nic->n_addrs; i++)
@@ -362,6 +337,8 @@ static int plan_nic(struct filter_plan *p, const struct net_filter_nic *nic, str
 		plan_forward(p, &nic->forwards[i]);
 	if (nic->n_forwards > 0)
 		key_name(begin_named(p, FILTER_HAIRPIN, nic), nic);
+	if (filter_has_rules(nic))
+		begin_named(p, FILTER_FIREWALLS, nic)->nic = nic;
 	plan_flags(p, nic);
 	plan_caps(p, nic);
 	plan_counters(p, nic);

@@ -12,7 +12,6 @@ enum filter_set {
 	FILTER_SERVICES,
 	FILTER_NAT4,
 	FILTER_NAT6,
-	FILTER_NICS,
 	FILTER_GUESTS,
 	FILTER_SOURCE4,
 	FILTER_SOURCE6,
@@ -26,9 +25,7 @@ enum filter_set {
 	FILTER_TENANTS,
 	FILTER_MEMBERS,
 	FILTER_OPEN,
-	FILTER_CLOSED,
-	FILTER_ALLOWED,
-	FILTER_PINGABLE,
+	FILTER_FIREWALLS,
 	FILTER_NO_SMTP,
 	FILTER_FORWARD4,
 	FILTER_FORWARD6,
@@ -53,7 +50,7 @@ enum filter_set {
 /* What an element has besides its key. */
 enum filter_kind {
 	FILTER_PLAIN,
-	FILTER_CHECK, /* the verdict "goto check" */
+	FILTER_RULES, /* the verdict to go to the chain of the interface's rules */
 	FILTER_VALUE, /* data */
 	FILTER_COUNTER,
 	FILTER_RATE,
@@ -81,6 +78,7 @@ struct filter_elem {
 	bool is_end; /* FILTER_RANGE */
 	uint8_t key[FILTER_KEY_MAX], data[FILTER_DATA_MAX];
 	uint64_t a, b; /* counter: bytes, packets; rate: per second, burst; count: a */
+	const struct net_filter_nic *nic; /* FILTER_RULES; the caller's */
 };
 
 struct filter_plan {
@@ -95,6 +93,7 @@ struct filter_plan {
 #define _cleanup_filter_plan_ _cleanup_(filter_plan_done)
 
 void filter_plan_done(struct filter_plan *p);
+/* The interfaces, and what they point to, have to live as long as the plan. */
 int filter_plan_nics(struct filter_plan *p, const struct net_filter_nic *nics, size_t n,
 		     struct err *err);
 int filter_plan_host(struct filter_plan *p, const struct net_filter_host *h, struct err *err);
@@ -123,6 +122,19 @@ static inline struct nfgenmsg filter_header(uint8_t family)
 
 /* What begins and ends a transaction: NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END. */
 void filter_mark(struct nl_batch *b, uint16_t type);
-/* Adds or removes elements, as few requests as errors allow. The plan is finished. */
+void filter_put_be32(struct nl_batch *b, uint16_t type, uint32_t v);
+void filter_put_value(struct nl_batch *b, uint16_t type, const void *value, size_t len);
+/* Adds or removes elements, as few requests as errors allow, and the firewalls that
+ * they lead to. The plan is finished. */
 void filter_requests(struct nl_batch *b, const char *table, bool is_new,
 		     const struct filter_plan *p);
+
+/* --- firewalls ------------------------------------------------------------------------------- */
+
+bool filter_has_rules(const struct net_filter_nic *nic);
+bool filter_rules_same(const struct net_filter_nic *a, const struct net_filter_nic *b);
+/* -EINVAL, -E2BIG name what is wrong. */
+int filter_rules_check(const struct net_filter_nic *nic, struct err *err);
+/* The chain of its rules, before an element leads to it and when none does any more. */
+void filter_chain_add(struct nl_batch *b, const char *table, const struct net_filter_nic *nic);
+void filter_chain_remove(struct nl_batch *b, const char *table, const struct net_filter_nic *nic);

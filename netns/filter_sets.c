@@ -12,7 +12,6 @@ const struct filter_set_row filter_sets[FILTER_SET_MAX] = {
 			     .may_overlap = true},
 	[FILTER_NAT4] = {.name = "nat4", .what = "the networks", .kind = FILTER_RANGE},
 	[FILTER_NAT6] = {.name = "nat6", .what = "the networks", .kind = FILTER_RANGE},
-	[FILTER_NICS] = {.name = "nics", .what = "the interfaces", .kind = FILTER_CHECK},
 	[FILTER_GUESTS] = {.name = "guests", .what = "the interfaces"},
 	[FILTER_SOURCE4] = {.name = "source4", .what = "the addresses"},
 	[FILTER_SOURCE6] = {.name = "source6", .what = "the addresses"},
@@ -26,9 +25,7 @@ const struct filter_set_row filter_sets[FILTER_SET_MAX] = {
 	[FILTER_TENANTS] = {.name = "tenants", .what = "the tenant", .kind = FILTER_VALUE},
 	[FILTER_MEMBERS] = {.name = "members", .what = "the tenant"},
 	[FILTER_OPEN] = {.name = "open", .what = "the interface"},
-	[FILTER_CLOSED] = {.name = "closed", .what = "the firewall"},
-	[FILTER_ALLOWED] = {.name = "allowed", .what = "the allowed ports", .may_overlap = true},
-	[FILTER_PINGABLE] = {.name = "pingable", .what = "the firewall"},
+	[FILTER_FIREWALLS] = {.name = "firewalls", .what = "the firewall", .kind = FILTER_RULES},
 	[FILTER_NO_SMTP] = {.name = "no_smtp", .what = "the block of port 25"},
 	[FILTER_FORWARD4] = {.name = "forward4",
 			     .what = "the forwarded port",
@@ -93,6 +90,8 @@ bool filter_elem_same(const struct filter_elem *a, const struct filter_elem *b)
 		return false;
 	if (filter_sets[a->set].kind == FILTER_COUNTER)
 		return true;
+	if (filter_sets[a->set].kind == FILTER_RULES)
+		return filter_rules_same(a->nic, b->nic);
 	return a->a == b->a && a->b == b->b && a->is_end == b->is_end &&
 	       a->data_len == b->data_len && memcmp(a->data, b->data, a->data_len) == 0;
 }

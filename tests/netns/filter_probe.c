@@ -32,7 +32,7 @@
 struct facts {
 	struct net_filter_nic nic;
 	struct addr addrs[MANY];
-	struct net_ports allowed[MANY];
+	struct net_filter_rule rules[NET_FILTER_RULES_MAX + 1];
 	struct net_forward forwards[MANY];
 	struct net_usage start;
 	struct net_filter_host host;
@@ -171,6 +171,28 @@ static struct net_ports ports_of(char *s)
 	return p;
 }
 
+/* allow,tcp,80-90,10.0.0.0/8 or deny,all; "-" and what is left out is all */
+static struct net_filter_rule rule_of(char *s)
+{
+	static const char *const any[] = {"all", "-"};
+	struct net_filter_rule q = {.is_allowed = str_eq(strsep(&s, ","), "allow")};
+	const char *protocol = strsep(&s, ",");
+	char *ports = strsep(&s, ",");
+
+	if (!protocol)
+		die("no rule without a protocol", "");
+	q.protocol = str_eq(protocol, any[0])	? 0
+		     : str_eq(protocol, "icmp") ? IPPROTO_ICMP
+						: protocol_of(protocol);
+	if (ports && !str_eq(ports, any[1])) {
+		q.first = (uint16_t)number(strsep(&ports, "-"));
+		q.last = ports ? (uint16_t)number(ports) : q.first;
+	}
+	if (s)
+		q.from = addr_of(s);
+	return q;
+}
+
 /* tcp/any/8080/10.0.0.2/80 */
 static struct net_forward forward_of(char *s)
 {
@@ -200,8 +222,9 @@ static void flags_of(struct facts *f, char *s)
 		const char *name;
 		unsigned flag;
 	} rows[] = {
-		{"tracked", NET_NIC_TRACKED}, {"open", NET_NIC_OPEN},
-		{"closed", NET_NIC_CLOSED},   {"pingable", NET_NIC_PINGABLE},
+		{"tracked", NET_NIC_TRACKED},
+		{"open", NET_NIC_OPEN},
+		{"closed", NET_NIC_CLOSED},
 		{"no-smtp", NET_NIC_NO_SMTP},
 	};
 	const char *word;
@@ -249,8 +272,8 @@ static void take_fact(struct facts *f, const char *name, char *value)
 		flags_of(f, value);
 	else if (str_eq(name, "addr") && n->n_addrs < MANY)
 		f->addrs[n->n_addrs++] = addr_of(value);
-	else if (str_eq(name, "allow") && n->n_allowed < MANY)
-		f->allowed[n->n_allowed++] = ports_of(value);
+	else if (str_eq(name, "rule") && n->n_rules <= NET_FILTER_RULES_MAX)
+		f->rules[n->n_rules++] = rule_of(value);
 	else if (str_eq(name, "forward") && n->n_forwards < MANY)
 		f->forwards[n->n_forwards++] = forward_of(value);
 	else if (str_eq(name, "connections-out"))
@@ -272,7 +295,7 @@ static char **read_facts(struct facts *f, char **argv)
 {
 	*f = (struct facts){0};
 	f->nic.addrs = f->addrs;
-	f->nic.allowed = f->allowed;
+	f->nic.rules = f->rules;
 	f->nic.forwards = f->forwards;
 	f->nic.start = &f->start;
 	f->host.nat = f->nat;
@@ -374,6 +397,7 @@ static int bench(struct net_filter *f, char **argv, struct err *err)
 	r = net_filter_read(f, count_one, &seen, err);
 	(void)printf("read %u %" PRIu64 "\n", seen, now_us() - t);
 	wider = facts;
+	wider.nic.rules = wider.rules;
 	wider.nic.flags |= NET_NIC_NO_SMTP;
 	t = now_us();
 	if (r == 0)

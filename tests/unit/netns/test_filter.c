@@ -23,7 +23,7 @@
 struct sample {
 	struct net_filter_nic nic;
 	struct addr addrs[4];
-	struct net_ports allowed[2];
+	struct net_filter_rule rules[NET_FILTER_RULES_MAX + 1];
 	struct net_forward forwards[3];
 	struct net_usage start;
 };
@@ -44,17 +44,18 @@ static void sample(struct sample *s)
 			.tenant = 7,
 			.flags = NET_NIC_TRACKED | NET_NIC_CLOSED,
 			.n_addrs = 4,
-			.n_allowed = 1,
+			.n_rules = 2,
 			.n_forwards = 2,
 			.packets_out = {1000, 0},
 			.connections_out = 100},
 		.addrs = {addr("10.0.0.7"), addr("fd77::7"), addr("fe80::7"), addr("fd88::/64")},
-		.allowed = {{IPPROTO_TCP, 80, 82}},
+		.rules = {{true, IPPROTO_TCP, 80, 82, addr("10.0.0.0/9")},
+			  {true, IPPROTO_ICMP, 0, 0, ADDR_NONE}},
 		.forwards = {{IPPROTO_TCP, ADDR_NONE, 8080, addr("10.0.0.7"), 80},
 			     {IPPROTO_UDP, addr("192.0.2.1"), 53, addr("10.0.0.7"), 5353}},
 	};
 	s->nic.addrs = s->addrs;
-	s->nic.allowed = s->allowed;
+	s->nic.rules = s->rules;
 	s->nic.forwards = s->forwards;
 	s->nic.start = &s->start;
 }
@@ -110,8 +111,8 @@ static void planned(void **state)
 	assert_int_equal(count(&p, FILTER_UNTRACKED4), 0);
 	assert_memory_equal(first(&p, FILTER_TENANTS)->data, &number, sizeof(number));
 	assert_memory_equal(first(&p, FILTER_MEMBERS)->key + 16, &number, sizeof(number));
-	assert_int_equal(count(&p, FILTER_ALLOWED), 3);
-	assert_memory_equal(first(&p, FILTER_ALLOWED)->key + 16, "\6\0\0\0\0\120\0", 8);
+	assert_int_equal(count(&p, FILTER_FIREWALLS), 1);
+	assert_ptr_equal(first(&p, FILTER_FIREWALLS)->nic, &s.nic);
 	assert_memory_equal(first(&p, FILTER_FORWARD4_ANY)->key, "\6\0\0\0\x1f\x90\0", 8);
 	assert_memory_equal(first(&p, FILTER_FORWARD4_ANY)->data, "\12\0\0\7\0\120\0", 8);
 	assert_memory_equal(first(&p, FILTER_FORWARD4)->key, "\xc0\0\2\1\21\0\0\0\0\65\0", 12);
@@ -172,7 +173,7 @@ static void twice(struct sample *s)
 }
 static void no_range(struct sample *s)
 {
-	s->allowed[0].last = 79;
+	s->rules[0].last = 79;
 }
 static void no_port(struct sample *s)
 {
@@ -180,11 +181,25 @@ static void no_port(struct sample *s)
 }
 static void icmp(struct sample *s)
 {
-	s->allowed[0].protocol = IPPROTO_ICMP;
+	s->rules[0].protocol = IPPROTO_ICMP;
+}
+static void protocol(struct sample *s)
+{
+	s->rules[1].protocol = IPPROTO_ICMPV6;
+}
+static void loose(struct sample *s)
+{
+	s->rules[0].from = addr("10.0.0.1/9");
 }
 static void too_many(struct sample *s)
 {
-	s->allowed[0].last = 80 + NET_FILTER_PORTS_MAX;
+	s->nic.n_rules = NET_FILTER_RULES_MAX + 1;
+}
+static void untracked_rules(struct sample *s)
+{
+	s->nic.flags = 0;
+	s->nic.n_forwards = 0;
+	s->nic.connections_out = 0;
 }
 static void foreign(struct sample *s)
 {
@@ -221,7 +236,10 @@ static void refused(void **state)
 		{no_range, EINVAL, "ports 80 to 79 are no range"},
 		{no_port, EINVAL, "ports 0 to 0 are no range"},
 		{icmp, EINVAL, "protocol 1 has no ports"},
-		{too_many, E2BIG, "more than 1024 ports"},
+		{protocol, EINVAL, "no rule is about protocol 58"},
+		{loose, EINVAL, "'10.0.0.1/9' is no network"},
+		{too_many, E2BIG, "has 129 rules; 128 are taken"},
+		{untracked_rules, EINVAL, "needs connection tracking for its firewall"},
 		{foreign, EINVAL, "port 53 is forwarded to '10.0.0.8', which"},
 		{families, EINVAL, "no single address of the same family"},
 		{same_port, EEXIST, "the forwarded port: one is given twice"},
@@ -252,17 +270,18 @@ static void changed(void **state)
 	sample(&now);
 	now.start.v4[NET_OUT_PUBLIC].bytes = 99; /* counting goes on */
 	now.nic.packets_out.per_second = 2000;
-	now.allowed[0].first = 81;
+	now.rules[0].from.prefix = 10;
 	now.nic.flags |= NET_NIC_NO_SMTP;
 	now.forwards[0].to_port = 81;
 	assert_int_equal(filter_plan_nics(&gone, &old.nic, 1, &err), 0);
 	assert_int_equal(filter_plan_nics(&come, &now.nic, 1, &err), 0);
 	filter_plan_diff(&gone, &come);
 	assert_int_equal(gone.n, 3);
-	assert_int_equal(count(&gone, FILTER_ALLOWED), 1);
+	assert_int_equal(count(&gone, FILTER_FIREWALLS), 1);
 	assert_int_equal(count(&gone, FILTER_PACKETS_OUT), 1);
 	assert_int_equal(count(&gone, FILTER_FORWARD4_ANY), 1);
-	assert_int_equal(come.n, 3);
+	assert_int_equal(come.n, 4);
+	assert_int_equal(count(&come, FILTER_FIREWALLS), 1);
 	assert_int_equal(count(&come, FILTER_NO_SMTP), 1);
 	assert_int_equal(count(&come, FILTER_PACKETS_OUT), 1);
 	assert_int_equal(count(&come, FILTER_FORWARD4_ANY), 1);
@@ -297,52 +316,149 @@ static void hosts(void **state)
 	assert_int_equal(filter_plan_host(&bad, &loose, &err), -EINVAL);
 }
 
+static const struct nlmsghdr *first_request(struct nl_batch *b, int *ret_left)
+{
+	const struct nlmsghdr *m;
+	size_t len;
+
+	filter_mark(b, NFNL_MSG_BATCH_END);
+	m = nl_batch_data(b, &len);
+	*ret_left = (int)len;
+	assert_int_equal(m->nlmsg_type, NFNL_MSG_BATCH_BEGIN);
+	return mnl_nlmsg_next(m, ret_left);
+}
+
+/* The set of a request about elements, and how many they are. */
+static const char *set_of(const struct nlmsghdr *m, unsigned *elems)
+{
+	const struct nfgenmsg *g = mnl_nlmsg_get_payload(m);
+	struct nlattr *a, *e;
+	const char *set = "";
+
+	mnl_attr_for_each(a, m, sizeof(*g))
+	{
+		if (mnl_attr_get_type(a) == NFTA_SET_ELEM_LIST_SET)
+			set = mnl_attr_get_str(a);
+		if (mnl_attr_get_type(a) == NFTA_SET_ELEM_LIST_ELEMENTS)
+			mnl_attr_for_each_nested(e, a) ++*elems;
+	}
+	assert_int_equal(g->nfgen_family, str_eq(set, "senders") ? 3 : 1);
+	return set;
+}
+
 /* The requests of a plan, by type and set, are as few as errors allow. */
 static void requested(void **state)
 {
 	_cleanup_filter_plan_ struct filter_plan p = FILTER_PLAN_INIT;
 	_cleanup_nl_batch_ struct nl_batch *b = nl_batch_new();
-	unsigned forwards = 0, allowed = 0, elems = 0;
+	unsigned forwards = 0, members = 0, elems = 0;
+	_cleanup_free_ struct sample *many = calloc(300, sizeof(*many));
+	_cleanup_free_ struct net_filter_nic *nics = calloc(300, sizeof(*nics));
 	const struct nlmsghdr *m;
 	struct err err = ERR_INIT;
-	struct sample s;
-	size_t len;
 	int left;
 
 	(void)state;
-	sample(&s);
-	s.allowed[0].last = 379; /* 300 ports */
-	assert_int_equal(filter_plan_nics(&p, &s.nic, 1, &err), 0);
+	assert_true(many && nics);
+	for (size_t i = 0; i < 300; i++) {
+		sample(&many[i]);
+		(void)str_fmt(many[i].nic.name, IFNAMSIZ, "vp%012zx0", i);
+		many[i].nic.flags = NET_NIC_TRACKED;
+		many[i].nic.n_addrs = many[i].nic.n_rules = 0;
+		many[i].nic.n_forwards = 0;
+		nics[i] = many[i].nic;
+	}
+	nics[0].n_addrs = 4;
+	nics[0].n_forwards = 2;
+	assert_int_equal(filter_plan_nics(&p, nics, 300, &err), 0);
 	filter_mark(b, NFNL_MSG_BATCH_BEGIN);
 	filter_requests(b, "t", true, &p);
-	filter_mark(b, NFNL_MSG_BATCH_END);
-	m = nl_batch_data(b, &len);
-	left = (int)len;
-	assert_int_equal(m->nlmsg_type, NFNL_MSG_BATCH_BEGIN);
-	for (m = mnl_nlmsg_next(m, &left); m->nlmsg_type != NFNL_MSG_BATCH_END;
+	for (m = first_request(b, &left); m->nlmsg_type != NFNL_MSG_BATCH_END;
 	     m = mnl_nlmsg_next(m, &left)) {
-		const struct nfgenmsg *g = mnl_nlmsg_get_payload(m);
-		struct nlattr *a, *e;
-		const char *set = "";
+		const char *set;
 
 		assert_true(mnl_nlmsg_ok(m, left));
 		assert_int_equal(m->nlmsg_type, filter_type(NFT_MSG_NEWSETELEM));
 		assert_int_equal(m->nlmsg_flags,
 				 NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
-		mnl_attr_for_each(a, m, sizeof(*g))
-		{
-			if (mnl_attr_get_type(a) == NFTA_SET_ELEM_LIST_SET)
-				set = mnl_attr_get_str(a);
-			if (mnl_attr_get_type(a) == NFTA_SET_ELEM_LIST_ELEMENTS)
-				mnl_attr_for_each_nested(e, a) elems++;
-		}
-		assert_int_equal(g->nfgen_family, str_eq(set, "senders") ? 3 : 1);
+		set = set_of(m, &elems);
 		forwards += str_has_prefix(set, "forward4");
-		allowed += str_eq(set, "allowed");
+		members += str_eq(set, "members");
 	}
 	assert_int_equal(elems, p.n);
 	assert_int_equal(forwards, 2);
-	assert_int_equal(allowed, 2);
+	assert_int_equal(members, 2);
+}
+
+/* The names of the expressions of a rule, and the last four bytes of each: "meta:0.0.0.1 cmp:..".
+ */
+static void read_rule(const struct nlmsghdr *m, struct sbuf *out)
+{
+	struct nlattr *a, *e, *x;
+
+	mnl_attr_for_each(a, m, sizeof(struct nfgenmsg))
+	{
+		if (mnl_attr_get_type(a) != NFTA_RULE_EXPRESSIONS)
+			continue;
+		mnl_attr_for_each_nested(e, a) mnl_attr_for_each_nested(x, e)
+		{
+			const uint8_t *at = mnl_attr_get_payload(x);
+
+			if (mnl_attr_get_type(x) == NFTA_EXPR_NAME) {
+				sbuf_addf(out, "%s%s", sbuf_str(out)[0] ? " " : "",
+					  mnl_attr_get_str(x));
+				continue;
+			}
+			/* What stands last: the value of a comparison, the last port, the verdict. */
+			at += mnl_attr_get_payload_len(x) - 4;
+			sbuf_addf(out, ":%x.%x.%x.%x", at[0], at[1], at[2], at[3]);
+		}
+	}
+}
+
+/* First the chain, then what leads to it; in the other order when it goes. */
+static void firewalled(void **state)
+{
+	static const char *const rules[] = {
+		"meta:0.0.0.1 cmp:2.0.0.0 payload:0.0.0.4 bitwise:0.0.0.0 cmp:a.0.0.0 "
+		"meta:0.0.0.1 cmp:6.0.0.0 payload:0.0.0.2 range:0.52.0.0 immediate:0.0.0.1",
+		"meta:0.0.0.1 cmp:2.0.0.0 meta:0.0.0.1 cmp:1.0.0.0 immediate:0.0.0.1",
+		"meta:0.0.0.1 cmp:a.0.0.0 meta:0.0.0.1 cmp:3a.0.0.0 immediate:0.0.0.1",
+		"immediate:0.0.0.0",
+	};
+	_cleanup_filter_plan_ struct filter_plan p = FILTER_PLAN_INIT;
+	_cleanup_nl_batch_ struct nl_batch *b = nl_batch_new(), *gone = nl_batch_new();
+	struct err err = ERR_INIT;
+	const struct nlmsghdr *m;
+	struct sample s;
+	unsigned elems = 0, last = 0;
+	size_t n = 0;
+	int left;
+
+	(void)state;
+	sample(&s);
+	assert_int_equal(filter_plan_nics(&p, &s.nic, 1, &err), 0);
+	filter_mark(b, NFNL_MSG_BATCH_BEGIN);
+	filter_requests(b, "t", true, &p);
+	m = first_request(b, &left);
+	assert_int_equal(m->nlmsg_type, filter_type(NFT_MSG_NEWCHAIN));
+	for (m = mnl_nlmsg_next(m, &left); m->nlmsg_type == filter_type(NFT_MSG_NEWRULE);
+	     m = mnl_nlmsg_next(m, &left)) {
+		_cleanup_sbuf_ struct sbuf text = SBUF_INIT;
+
+		assert_int_equal(m->nlmsg_flags, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_APPEND);
+		assert_in_range(n, 0, 3);
+		read_rule(m, &text);
+		assert_string_equal(sbuf_str(&text), rules[n++]);
+	}
+	assert_int_equal(n, 4);
+	(void)set_of(m, &elems);
+	filter_mark(gone, NFNL_MSG_BATCH_BEGIN);
+	filter_requests(gone, "t", false, &p);
+	for (m = first_request(gone, &left); m->nlmsg_type != NFNL_MSG_BATCH_END;
+	     m = mnl_nlmsg_next(m, &left))
+		last = m->nlmsg_type;
+	assert_int_equal(last, filter_type(NFT_MSG_DELCHAIN));
 }
 
 /* What is handed over must be a socket of netfilter. */
@@ -363,8 +479,10 @@ static void adopted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(planned), cmocka_unit_test(refused),	cmocka_unit_test(changed),
-		cmocka_unit_test(hosts),   cmocka_unit_test(requested), cmocka_unit_test(adopted),
+		cmocka_unit_test(planned),   cmocka_unit_test(refused),
+		cmocka_unit_test(changed),   cmocka_unit_test(hosts),
+		cmocka_unit_test(requested), cmocka_unit_test(firewalled),
+		cmocka_unit_test(adopted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
