@@ -106,6 +106,8 @@ static const struct json_row network_rows[] = {
 	    .def = "16384", .min = 1, .expect = "a number of connections", .example = "16384"),
 	ROW(spec_plan_network, new_connections, "new_connections", RATE, .flags = JSON_ROW_LIMIT,
 	    .min = 1, .expect = "a rate per second", .example = "500/s"),
+	ROW(spec_plan_network, block_smtp, "block_smtp", BOOL, .def = "false",
+	    .expect = "true or false"),
 	ROW(spec_plan_network, transfer, "transfer", OBJECT, .flags = JSON_ROW_NULL,
 	    .sub = &transfer_table, .expect = "an object"),
 };

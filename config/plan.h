@@ -78,6 +78,7 @@ struct spec_plan_network {
 	uint64_t pps;
 	uint64_t connections;
 	uint64_t new_connections; /* per second */
+	bool block_smtp;	  /* nothing goes out to TCP port 25 */
 	struct spec_transfer transfer;
 };
 

@@ -54,6 +54,7 @@ static const struct item_row item_rows[] = {
 	{"network.pps", NULL, FROM_PLAN, 0},
 	{"network.connections", NULL, FROM_PLAN, 0},
 	{"network.new_connections", NULL, FROM_PLAN, 0},
+	{"network.block_smtp", NULL, FROM_PLAN, 0},
 	{"network.transfer", "network.transfer.monthly", FROM_PLAN, 0},
 	{"features.nesting", NULL, FROM_PLAN, 0},
 	{"features.tun", NULL, FROM_PLAN, 0},

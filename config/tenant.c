@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "config/firewall.h"
 #include "config/network.h"
 #include "config/plan.h"
 #include "config/valid.h"
@@ -67,9 +68,10 @@ static const struct json_row rule_rows[] = {
 	    .is_valid = spec_is_port_list, .expect = "a list of ports",
 	    .example = "22,80,8000-8100"),
 	ROW(spec_firewall_rule, from, "from", STRING, .flags = JSON_ROW_NULL,
-	    .is_valid = spec_is_cidr, .expect = "an address range", .example = "203.0.113.0/24"),
+	    .is_valid = spec_is_source, .expect = "an address or a range of them",
+	    .example = "203.0.113.0/24"),
 };
-static const struct json_table rule_table =
+const struct json_table spec_rule_table =
 	JSON_TABLE("a firewall rule", struct spec_firewall_rule, rule_rows);
 
 static const struct json_row autostart_rows[] = {
@@ -96,7 +98,8 @@ static const struct json_row instance_rows[] = {
 	ROW(spec_instance, protected, "protected", BOOL, .def = "false", .expect = "true or false"),
 	ROW(spec_instance, network, "network", OBJECTS, .max = SPEC_NICS_MAX,
 	    .sub = &spec_attach_table, .expect = "a list of interfaces"),
-	ROW(spec_instance, firewall, "firewall", OBJECTS, .max = 1000, .sub = &rule_table,
+	ROW(spec_instance, firewall, "firewall", OBJECTS, .max = SPEC_FIREWALL_MAX,
+	    .sub = &spec_rule_table,
 	    .expect = "a list of firewall rules"),
 	ROW(spec_instance, autostart, "autostart", OBJECT, .sub = &autostart_table,
 	    .expect = "an object"),
@@ -129,32 +132,13 @@ static const struct json_row tenant_rows[] = {
 const struct json_table spec_tenant_table =
 	JSON_TABLE("a tenant", struct spec_tenant, tenant_rows, .is_document = true);
 
-static int check_rule(const struct spec_firewall_rule *rule, size_t i, const struct json_where *w)
-{
-	bool has_allow = json_rows_has(&rule_table, rule, "allow");
-	bool has_deny = json_rows_has(&rule_table, rule, "deny");
-	enum spec_protocol protocol = has_allow ? rule->allow : rule->deny;
-	char key[48];
-
-	(void)snprintf(key, sizeof(key), "firewall[%zu]", i);
-	if (has_allow == has_deny)
-		return problems_add(w, key, NULL,
-				    "expected either \"allow\" or \"deny\" with a protocol, such "
-				    "as {\"allow\": \"tcp\"}");
-	if (rule->ports && protocol != SPEC_PROTOCOL_TCP && protocol != SPEC_PROTOCOL_UDP)
-		return problems_add(w, key, NULL,
-				    "only tcp and udp have ports; leave \"ports\" out");
-	return 0;
-}
-
 /* Checks between fields, and the host name that follows from the name. */
 static int finish_instance(struct spec_instance *i, const struct json_where *w)
 {
 	int bad = 0;
 
-	for (size_t k = 0; k < i->firewall.n; k++)
-		if (check_rule(&i->firewall.items[k], k, w) < 0)
-			bad = -EINVAL;
+	if (spec_firewall_check(i, w) < 0)
+		bad = -EINVAL;
 	if (spec_attach_check(i, w) < 0)
 		bad = -EINVAL;
 	if (i->hostname)

@@ -43,8 +43,8 @@ struct spec_firewall_rule {
 	struct json_seen seen;
 	enum spec_protocol allow;
 	enum spec_protocol deny;
-	char *ports; /* "22,80,8000-8100" or NULL = all */
-	char *from;  /* CIDR or NULL = anywhere */
+	char *ports; /* "22,80,8000-8100": spec_ports_next(); NULL = all */
+	char *from;  /* an address or CIDR; NULL = anywhere, in both families */
 };
 
 struct spec_autostart {
@@ -83,6 +83,7 @@ struct spec_tenant {
 extern const struct json_table spec_tenant_table;
 extern const struct json_table spec_instance_table;
 extern const struct json_table spec_attach_table;
+extern const struct json_table spec_rule_table;
 
 /* Fills from a parsed document and checks it; 0, -EINVAL with problems added, or -ENOMEM. On
  * failure the struct is empty (all zero). */

@@ -56,9 +56,11 @@ bool spec_is_cidr6(const char *s)
 	return is_cidr(s, AF_INET6);
 }
 
-bool spec_is_cidr(const char *s)
+bool spec_is_source(const char *s)
 {
-	return spec_is_cidr4(s) || spec_is_cidr6(s);
+	struct addr a;
+
+	return addr_parse(s, &a) == 0 && addr_is_network(&a);
 }
 
 bool spec_is_range(const char *s)
@@ -256,7 +258,7 @@ static const struct {
 	{spec_is_device, "^(?=.{6,68}$)/dev(/(?!\\.{1,2}(/|$))[A-Za-z0-9_.,:+@-]+)+$"},
 	{spec_is_cidr4, "^" RE_CIDR4 "$"},
 	{spec_is_cidr6, "^" RE_CIDR6 "$"},
-	{spec_is_cidr, "^(" RE_CIDR4 "|" RE_CIDR6 ")$"},
+	{spec_is_source, "^(" RE_IPV4 "|" RE_IPV6 "|" RE_CIDR4 "|" RE_CIDR6 ")$"},
 	{spec_is_range, "^(" RE_IPV4 "|" RE_IPV6 ")([/-][0-9A-Fa-f:.]{1,45})?$"},
 	{spec_is_wish4, "^(auto|none|" RE_IPV4 ")$"},
 	{spec_is_wish6, "^(none|(auto|" RE_IPV6 ")(/" RE_PREFIX6 ")?)$"},

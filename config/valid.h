@@ -17,8 +17,8 @@ bool spec_is_device(const char *s);
 /* "203.0.113.0/24": host bits are zero. */
 bool spec_is_cidr4(const char *s);
 bool spec_is_cidr6(const char *s);
-/* Either family. */
-bool spec_is_cidr(const char *s);
+/* Either family, or a single address. */
+bool spec_is_source(const char *s);
 /* "203.0.113.1", "203.0.113.1-203.0.113.9", "203.0.113.0/28"; either family. */
 bool spec_is_range(const char *s);
 /* What an interface asks for: an address, "auto" or "none". */

@@ -18,6 +18,7 @@
 #include "base/str.h"
 #include "netns/own.h"
 #include "netns/shape.h"
+#include "runtime/instance/firewall.h"
 #include "runtime/instance/private.h"
 
 #define ITEM "network"
@@ -33,6 +34,7 @@ static void links_free(struct inst_links *l)
 	free(l->addresses);
 	free(l->sources);
 	free(l->forwards);
+	free(l->rules);
 	free(l);
 }
 
@@ -134,8 +136,10 @@ static void describe_facts(struct inst *i, const struct spec_network *net,
 	f->new_out.per_second = f->new_in.per_second = clamp(plan->new_connections);
 	f->connections_out = f->connections_in = clamp(plan->connections);
 	if (net->mode == SPEC_NETWORK_NAT || f->n_forwards > 0 || f->connections_out > 0 ||
-	    f->new_out.per_second > 0)
+	    f->new_out.per_second > 0 || f->n_rules > 0)
 		f->flags |= NET_NIC_TRACKED;
+	if (plan->block_smtp)
+		f->flags |= NET_NIC_NO_SMTP;
 	if (net->mode == SPEC_NETWORK_ROUTED)
 		f->flags |= NET_NIC_OPEN;
 }
@@ -207,7 +211,8 @@ static int describe(struct inst *i, struct inst_links **ret, struct err *err)
 {
 	struct inst_links *l = calloc(1, sizeof(*l));
 	struct addr sources[2];
-	size_t at = 0, forward_at = 0;
+	size_t at = 0, forward_at = 0, n_rules = 0;
+	unsigned flags = 0;
 	int r = l ? links_sources(&sources[0], &sources[1], err)
 		  : err_set(err, ENOMEM, "cannot describe links: out of memory");
 
@@ -215,6 +220,8 @@ static int describe(struct inst *i, struct inst_links **ret, struct err *err)
 		l->gate = -1;
 	if (r >= 0)
 		r = allocate(i, l, err);
+	if (r >= 0)
+		r = firewall_rules(&i->spec, &l->rules, &n_rules, &flags, err);
 	for (size_t n = 0; r >= 0 && n < i->net.n; n++) {
 		const struct inst_nic *from = &i->net.nics[n];
 		struct net_nic *nic = &l->nics[n];
@@ -234,6 +241,9 @@ static int describe(struct inst *i, struct inst_links **ret, struct err *err)
 		f->addrs = own;
 		f->n_addrs = from->n_addresses + 1;
 		add_forwards(from, f, &l->forwards[forward_at]);
+		f->rules = l->rules;
+		f->n_rules = n_rules;
+		f->flags = flags;
 		describe_facts(i, spec_network_find(i->manager->host, from->network), nic, f);
 		at += from->n_addresses;
 		forward_at += 2 * from->n_forwards;

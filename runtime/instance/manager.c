@@ -159,6 +159,8 @@ void manager_probe_support(struct inst_manager *m)
 		{"network.pps", networks},
 		{"network.connections", networks},
 		{"network.new_connections", networks},
+		{"network.block_smtp", networks},
+		{"firewall", networks},
 		{NULL, NULL},
 	};
 	_Static_assert(sizeof(rows) / sizeof(rows[0]) <= SUPPORT_MAX, "room for every row");

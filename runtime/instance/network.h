@@ -65,6 +65,7 @@ struct inst_links {
 	struct addr *addresses; /* of all NICs, one after the other */
 	struct addr *sources;	/* the same and the addresses of the links */
 	struct net_forward *forwards;
+	struct net_filter_rule *rules;
 	int gate; /* of a launch under way; -1 = none */
 	sd_event_source *on_gate;
 	bool has_facts; /* the filter has them */

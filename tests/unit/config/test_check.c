@@ -243,7 +243,7 @@ static void everything_unsupported(void **state)
 		" \"write\": \"1MiB/s\", \"read_iops\": 2, \"write_iops\": 2, \"weight\": 5}, "
 		"\"network\": {\"in\": \"1Mbit\","
 		" \"out\": \"1Mbit\", \"pps\": 1, \"connections\": 1, \"new_connections\": "
-		"\"1/s\", \"transfer\": {\"monthly\": \"1TiB\"}},"
+		"\"1/s\", \"block_smtp\": true, \"transfer\": {\"monthly\": \"1TiB\"}},"
 		" \"features\": {\"nesting\": true, \"tun\": true, \"fuse\": true}, \"devices\": "
 		"[\"/dev/fuse\"],"
 		" \"snapshots\": 1, \"backups\": 1}";

@@ -195,6 +195,9 @@ static void in_words(void **state)
 		 "{\"type\": [\"string\", \"null\"], \"pattern\": \"^(0*[1-9][0-9]*/s)$\", "
 		 "\"description\": \"a rate per second, at least 1/s; null for no limit\", "
 		 "\"default\": null, \"examples\": [\"500/s\"]}"},
+		{{"network", "block_smtp", NULL},
+		 "{\"type\": \"boolean\", \"description\": \"true or false\", \"default\": "
+		 "false}"},
 		{{"network", "transfer", "count", NULL},
 		 "{\"type\": \"string\", \"enum\": [\"total\", \"in\", \"out\", \"max\"], "
 		 "\"description\": \"what is counted\", \"default\": \"total\"}"},

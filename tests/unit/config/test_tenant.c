@@ -7,6 +7,10 @@
 	"{\"tenant\": \"t\", \"instances\": [{\"name\": \"a\", \"plan\": \"small\", \"image\": "   \
 	"\"debian-12\"" rest "}]}"
 
+#define PORTS_16 "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,"
+#define PORTS_32 PORTS_16 PORTS_16
+#define PORTS_64 PORTS_32 PORTS_32
+
 /* The tenant of the design, word for word. */
 static const char full_tenant[] =
 	"{\"tenant\": \"acme\", \"labels\": {\"billing\": \"C-1042\"},"
@@ -61,6 +65,28 @@ static const struct doc_case good_and_bad_cases[] = {
 	{INST(", \"firewall\": [{\"allow\": \"tcp\", \"ports\": \"80-22\"}]"),
 	 "f.json: instances[0].firewall[0].ports: \"80-22\" is not a list of ports; write "
 	 "it like 22,80,8000-8100\n"},
+	{INST(", \"firewall\": [{\"allow\": \"tcp\", \"ports\": \"0\"}, {\"allow\": "
+	      "\"tcp\", \"ports\": \"22,\"}, {\"allow\": \"tcp\", \"ports\": "
+	      "\"22-65536\"}, {\"allow\": \"tcp\", \"from\": \"10.0.0.1/8\"}, {\"deny\": "
+	      "\"sctp\"}]"),
+	 "f.json: instances[0].firewall[0].ports: \"0\" is not a list of ports; write it "
+	 "like 22,80,8000-8100\n"
+	 "f.json: instances[0].firewall[1].ports: \"22,\" is not a list of ports; write it "
+	 "like 22,80,8000-8100\n"
+	 "f.json: instances[0].firewall[2].ports: \"22-65536\" is not a list of ports; write "
+	 "it like 22,80,8000-8100\n"
+	 "f.json: instances[0].firewall[3].from: \"10.0.0.1/8\" is not an address or a "
+	 "range of them; write it like 203.0.113.0/24\n"
+	 "f.json: instances[0].firewall[4].deny: \"sctp\" is not one of \"all\", \"tcp\", "
+	 "\"udp\", \"icmp\"; did you mean \"tcp\"?\n"},
+	{INST(", \"firewall\": [{\"allow\": \"tcp\", \"ports\": \"" PORTS_64 PORTS_64
+	      "1\"}]"),
+	 "f.json: instances[0].firewall: has 129 rules, where each port and range counts; at "
+	 "most 128 are accepted\n"},
+	{INST(", \"firewall\": [{\"allow\": \"tcp\", \"ports\": \"" PORTS_64 PORTS_32
+	      "1\"}, {\"deny\": \"icmp\"}, {\"deny\": \"udp\", \"ports\": \"" PORTS_16
+	      "1-2\"}]"),
+	 ""},
 	{INST(", \"firewall\": [{\"deny\": \"all\", \"from\": \"10.0.0.0/8\"}, {\"allow\": "
 	      "\"udp\", \"ports\": \"1-65535,5\"}]"),
 	 ""},
