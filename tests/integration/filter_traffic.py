@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Traffic for filter.bats.
+"""Traffic for filter.bats and firewall.bats.
 
   frames OUT             every frame that a guest must not send, and some that it may: "number kind hex" lines
   send IFACE FRAMES      sends them
   serve PORT...          TCP and UDP, both families; each is answered with the address that it came from
   ask tcp|udp ADDR PORT  prints the answer; fails without one
   hold ADDR PORT N       opens N connections at once; prints how many came about, holds them until stdin ends
+  talk ADDR PORT         says the lines of stdin over one connection to an echo, and prints what comes back, or "silence"
   burst ADDR PORT N      sends N datagrams
   ping ADDR N [SIZE [FROM]]  prints how many echoes came back of N, 20 a second, SIZE bytes each; fails if none did
 """
@@ -214,6 +215,17 @@ def hold(addr, port, n):
     sys.stdin.read()
 
 
+def talk(addr, port):
+    s = socket.create_connection((addr, int(port)), 10 * WAIT)
+    s.settimeout(2 * WAIT)
+    for line in sys.stdin:
+        s.send(line.encode())
+        try:
+            print(s.recv(1024).decode(), end="", flush=True)
+        except OSError:
+            print("silence", flush=True)
+
+
 def burst(addr, port, n):
     with socket.socket(family(addr), socket.SOCK_DGRAM) as s:
         s.connect((addr, int(port)))
@@ -263,4 +275,4 @@ def ping(addr, n, size="8", source=None):
 
 if __name__ == "__main__":
     {"frames": frames, "send": send, "serve": serve, "ask": ask, "hold": hold,
-     "burst": burst, "ping": ping}[sys.argv[1]](*sys.argv[2:])
+     "talk": talk, "burst": burst, "ping": ping}[sys.argv[1]](*sys.argv[2:])

@@ -36,6 +36,17 @@ world() {
 	nsenter -t "$WORLD" -n "$@"
 }
 
+# on HOST|WORLD|T/N COMMAND...: a program of the host's in the network of one of them.
+on() {
+	local where=$1
+	shift
+	case $where in
+	HOST) "$@" ;;
+	WORLD) world "$@" ;;
+	*) nsenter -t "$(field "$where" .pid)" -n "$@" ;;
+	esac
+}
+
 # tenant NAME INSTANCE...: applies its document.
 tenant() {
 	local name=$1
