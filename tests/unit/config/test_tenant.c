@@ -79,13 +79,11 @@ static const struct doc_case good_and_bad_cases[] = {
 	 "range of them; write it like 203.0.113.0/24\n"
 	 "f.json: instances[0].firewall[4].deny: \"sctp\" is not one of \"all\", \"tcp\", "
 	 "\"udp\", \"icmp\"; did you mean \"tcp\"?\n"},
-	{INST(", \"firewall\": [{\"allow\": \"tcp\", \"ports\": \"" PORTS_64 PORTS_64
-	      "1\"}]"),
+	{INST(", \"firewall\": [{\"allow\": \"tcp\", \"ports\": \"" PORTS_64 PORTS_64 "1\"}]"),
 	 "f.json: instances[0].firewall: has 129 rules, where each port and range counts; at "
 	 "most 128 are accepted\n"},
 	{INST(", \"firewall\": [{\"allow\": \"tcp\", \"ports\": \"" PORTS_64 PORTS_32
-	      "1\"}, {\"deny\": \"icmp\"}, {\"deny\": \"udp\", \"ports\": \"" PORTS_16
-	      "1-2\"}]"),
+	      "1\"}, {\"deny\": \"icmp\"}, {\"deny\": \"udp\", \"ports\": \"" PORTS_16 "1-2\"}]"),
 	 ""},
 	{INST(", \"firewall\": [{\"deny\": \"all\", \"from\": \"10.0.0.0/8\"}, {\"allow\": "
 	      "\"udp\", \"ports\": \"1-65535,5\"}]"),

@@ -27,8 +27,7 @@ static void expect(const char *firewall, unsigned want_flags, const char *want)
 	unsigned flags = 77;
 	size_t n = 77;
 
-	sbuf_addf(&doc,
-		  "{\"name\": \"a\", \"plan\": \"p\", \"image\": \"i\", \"firewall\": [%s]}",
+	sbuf_addf(&doc, "{\"name\": \"a\", \"plan\": \"p\", \"image\": \"i\", \"firewall\": [%s]}",
 		  firewall);
 	assert_int_equal(json_text_load(sbuf_str(&doc), strlen(sbuf_str(&doc)), 0, &w, &json), 0);
 	assert_int_equal(spec_instance_from_json(&spec, json, &w), 0);
@@ -55,7 +54,8 @@ static void described(void **state)
 	       "{\"allow\": \"udp\", \"ports\": \"1-65535\"}, {\"allow\": \"tcp\", \"ports\": "
 	       "null, \"from\": null}",
 	       NET_NIC_CLOSED,
-	       "+6 22-22 10.0.0.0/8;+6 8000-8100 10.0.0.0/8;-0 0-0 2001:db8::/32;+1 0-0 2001:db8::1;+17 "
+	       "+6 22-22 10.0.0.0/8;+6 8000-8100 10.0.0.0/8;-0 0-0 2001:db8::/32;+1 0-0 "
+	       "2001:db8::1;+17 "
 	       "1-65535 *;+6 0-0 *;");
 	/* Where all rules deny the rest comes in. */
 	expect("{\"deny\": \"tcp\", \"ports\": \"25\"}, {\"deny\": \"all\", \"from\": "

@@ -340,7 +340,7 @@ static const char *set_of(const struct nlmsghdr *m, unsigned *elems)
 		if (mnl_attr_get_type(a) == NFTA_SET_ELEM_LIST_SET)
 			set = mnl_attr_get_str(a);
 		if (mnl_attr_get_type(a) == NFTA_SET_ELEM_LIST_ELEMENTS)
-			mnl_attr_for_each_nested(e, a) ++*elems;
+			mnl_attr_for_each_nested(e, a)++ *elems;
 	}
 	assert_int_equal(g->nfgen_family, str_eq(set, "senders") ? 3 : 1);
 	return set;
@@ -409,7 +409,8 @@ static void read_rule(const struct nlmsghdr *m, struct sbuf *out)
 					  mnl_attr_get_str(x));
 				continue;
 			}
-			/* What stands last: the value of a comparison, the last port, the verdict. */
+			/* What stands last: the value of a comparison, the last port, the verdict.
+			 */
 			at += mnl_attr_get_payload_len(x) - 4;
 			sbuf_addf(out, ":%x.%x.%x.%x", at[0], at[1], at[2], at[3]);
 		}
