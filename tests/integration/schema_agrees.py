@@ -38,6 +38,8 @@ ONLY_CODE = [
     r"^need an address",
     r'expected either "allow" or "deny"',
     r"only tcp and udp have ports",
+    r"where each port and range counts",
+    r'^"mtu" \d+ is too small for IPv6',
     r"is not a host name as well",
     r"the document has \d+ instances; the quota is",
     # between elements of a list
@@ -63,7 +65,7 @@ ONLY_CODE = [
 ROUGHLY = [
     r"is not an IPv4 range",  # host bits
     r"is not an IPv6 range",
-    r"is not an address range",
+    r"is not an address or a range",
     r"is not an IPv6 address",
     r"is not an address, FIRST-LAST or a range",
     r"is not ADDRESS:PORT",
