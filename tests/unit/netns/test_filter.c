@@ -417,16 +417,16 @@ static void read_rule(const struct nlmsghdr *m, struct sbuf *out)
 	}
 }
 
+#define SENDER "meta:0.0.0.1 cmp:2.0.0.0 payload:0.0.0.4 bitwise:0.0.0.0 cmp:a.0.0.0"
+#define PORTS "meta:0.0.0.1 cmp:6.0.0.0 payload:0.0.0.2 range:0.52.0.0"
+#define ECHO4 "meta:0.0.0.1 cmp:2.0.0.0 meta:0.0.0.1 cmp:1.0.0.0 immediate:0.0.0.1"
+#define ECHO6 "meta:0.0.0.1 cmp:a.0.0.0 meta:0.0.0.1 cmp:3a.0.0.0 immediate:0.0.0.1"
+
 /* First the chain, then what leads to it; in the other order when it goes. */
 static void firewalled(void **state)
 {
-	static const char *const rules[] = {
-		"meta:0.0.0.1 cmp:2.0.0.0 payload:0.0.0.4 bitwise:0.0.0.0 cmp:a.0.0.0 "
-		"meta:0.0.0.1 cmp:6.0.0.0 payload:0.0.0.2 range:0.52.0.0 immediate:0.0.0.1",
-		"meta:0.0.0.1 cmp:2.0.0.0 meta:0.0.0.1 cmp:1.0.0.0 immediate:0.0.0.1",
-		"meta:0.0.0.1 cmp:a.0.0.0 meta:0.0.0.1 cmp:3a.0.0.0 immediate:0.0.0.1",
-		"immediate:0.0.0.0",
-	};
+	static const char *const rules[] = {SENDER " " PORTS " immediate:0.0.0.1", ECHO4, ECHO6,
+					    "immediate:0.0.0.0"};
 	_cleanup_filter_plan_ struct filter_plan p = FILTER_PLAN_INIT;
 	_cleanup_nl_batch_ struct nl_batch *b = nl_batch_new(), *gone = nl_batch_new();
 	struct err err = ERR_INIT;
