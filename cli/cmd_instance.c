@@ -256,6 +256,31 @@ static void print_nics(const json_t *nics)
 	}
 }
 
+/* "allow tcp 80,443 from 203.0.113.0/24", in their order. */
+static void print_firewall(const json_t *rules)
+{
+	bool has_allow = false;
+	json_t *rule;
+	size_t i;
+
+	json_array_foreach (rules, i, rule) {
+		_cleanup_sbuf_ struct sbuf b = SBUF_INIT;
+		const char *verb = json_object_get(rule, "allow") ? "allow" : "deny";
+		const char *ports = json_string_value(json_object_get(rule, "ports"));
+		const char *from = json_string_value(json_object_get(rule, "from"));
+
+		has_allow = has_allow || str_eq(verb, "allow");
+		sbuf_addf(&b, "%s %s", verb, text_of(rule, verb));
+		if (ports)
+			sbuf_addf(&b, " %s", ports);
+		if (from)
+			sbuf_addf(&b, " from %s", from);
+		line("firewall", sbuf_str(&b));
+	}
+	if (json_array_size(rules) > 0)
+		line("firewall", has_allow ? "else deny" : "else allow");
+}
+
 static void print_instance(const json_t *v)
 {
 	char text[CLI_TEXT * 2], age[CLI_TEXT];
@@ -295,6 +320,7 @@ static void print_instance(const json_t *v)
 	if (json_is_string(json_object_get(v, "cpus")))
 		line("cpus", text_of(v, "cpus"));
 	print_nics(json_object_get(v, "network"));
+	print_firewall(json_object_get(v, "firewall"));
 	line("protected", json_is_true(json_object_get(v, "protected")) ? "yes" : "no");
 	print_thrash(json_object_get(v, "thrash"));
 	print_usage(json_object_get(v, "usage"));

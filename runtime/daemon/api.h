@@ -32,6 +32,8 @@ json_t *api_op(const struct op *op);
 json_t *api_instance(struct inst *i, bool whole); /* whole: with limits read anew, and usage */
 /* Its interfaces, with what was given out for them. */
 json_t *api_nics(const struct inst *i);
+/* The rules of its firewall, as in its document. */
+json_t *api_firewall(const struct inst *i);
 json_t *api_plan(const struct inst_plan *p);
 json_t *api_tenant(const struct inst_tenant *t);
 /* What its instances have of its quota together, and what the kernel holds of it. */

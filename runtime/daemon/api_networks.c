@@ -88,6 +88,16 @@ json_t *api_nics(const struct inst *i)
 	return nics;
 }
 
+json_t *api_firewall(const struct inst *i)
+{
+	json_t *rules = json_array();
+
+	for (size_t k = 0; rules && k < i->spec.firewall.n; k++)
+		(void)json_array_append_new(
+			rules, json_rows_encode(&spec_rule_table, &i->spec.firewall.items[k], 0));
+	return rules;
+}
+
 /* Those of one instance, in a list of all. */
 static void add_addresses(json_t *list, const struct inst *i)
 {

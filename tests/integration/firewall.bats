@@ -211,6 +211,8 @@ pings_not() {
 	local before
 	guests '[]' "$WEB"
 	before=$(field t/p '.firewall | tostring')
+	equal "$before" '[{"allow":"tcp","ports":"80,8000-8010"}]'
+	contains "$(vps info t/p)" 'allow tcp 80,8000-8010'
 	bad() {
 		jq --argjson rules "$1" '.instances[2].firewall = $rules' "$T/docs/tenants/t.json" >"$T/bad.json"
 		run vps apply "$T/bad.json"
@@ -225,6 +227,30 @@ pings_not() {
 	equal "$(field t/p '.firewall | tostring')" "$before"
 	reaches WORLD tcp $P4 80
 	reaches_not WORLD tcp $P4 443
+}
+
+@test "ten interfaces with as many rules as are taken: started, changed, cut off, connected, deleted" {
+	local rules
+	# many FROM: what is longest for the kernel, and the last one lets the world in.
+	many() {
+		rules=$(jq -nc --arg from "$1" '[range(127) | {deny: "tcp", ports: "1000-2000", from: "2001:db8:\(.):\($from)::/64"}]
+			+ [{allow: "tcp", ports: "80-90", from: "192.0.2.0/24"}]')
+		tenant v "$(jq -nc --argjson rules "$rules" '{name: "m", plan: "tiny", firewall: $rules,
+			network: [range(10) | {network: "pub", ipv4: "198.51.100.\(. + 3 | if . > 4 then . + 3 else . end)", ipv6: "none"}]}')"
+	}
+	drop_instance u/c
+	many 1
+	serve v/m 80
+	reaches WORLD tcp 198.51.100.15 80
+	many 2
+	reaches WORLD tcp 198.51.100.15 80
+	equal "$(nft list ruleset | grep -c 'ip6 saddr 2001:db8:.*:2::/64 tcp dport 1000-2000 drop')" 1270
+	vps suspend --quiet v/m --mode network
+	reaches_not WORLD tcp 198.51.100.15 80
+	vps resume --quiet v/m
+	reaches WORLD tcp 198.51.100.15 80
+	drop_instance v/m
+	equal "$(nft list ruleset | grep -c 'dport 1000-2000' || true)" 0
 }
 
 @test "port 25 is blocked by the plan: live, for every family, and nothing else is" {
