@@ -201,6 +201,9 @@ restart_vpsd_with() {
 	restart_vpsd_with '.networks = []'
 	document a '[{network: "lan"}]'
 	refused "the host document has no networks"
+	jq '.instances[0] |= (del(.network) | .firewall = [{allow: "icmp"}] | .overrides.network.block_smtp = true)' "$D/t.json" >"$D/t2.json"
+	mv "$D/t2.json" "$D/t.json"
+	refused "this host cannot enforce network.block_smtp, firewall (the host document has no networks)"
 	restart_vpsd_with '.tolerate_unsupported += ["network"]'
 	apply a '[{network: "lan"}]'
 	equal "$(field t/a .network)" '[]'
