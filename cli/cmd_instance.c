@@ -382,15 +382,54 @@ static int add_labels(json_t *body, const struct cli_list *labels)
 	return 0;
 }
 
+/* "pub,203.0.113.7,2001:db8::7": a network, and addresses in it; where a family has none, one is
+ * chosen. NULL after having said what is wrong. */
+static json_t *network_json(const char *text)
+{
+	_cleanup_free_ char *copy = strdup(text);
+	_cleanup_json_ json_t *o = json_object();
+	char *rest = copy, *word = copy ? strsep(&rest, ",") : NULL;
+
+	if (!word || !o || cli_put(o, "network", word, "--network") < 0)
+		return NULL;
+	while ((word = strsep(&rest, ","))) {
+		const char *key = strchr(word, ':') ? "ipv6" : "ipv4";
+		json_t *v = json_string(word);
+
+		if (!v) {
+			fprintf(stderr, "vps: --network must be UTF-8 text\n");
+			return NULL;
+		}
+		if (!json_object_get(o, key))
+			(void)json_object_set_new(o, key, json_array());
+		(void)json_array_append_new(json_object_get(o, key), v);
+	}
+	return take_ptr(o);
+}
+
+static int add_networks(json_t *body, const struct cli_list *networks)
+{
+	_cleanup_json_ json_t *list = json_array();
+
+	for (size_t i = 0; i < networks->n; i++)
+		if (json_array_append_new(list, network_json(networks->items[i])) < 0)
+			return -1;
+	return networks->n ? json_object_set(body, "network", list) : 0;
+}
+
 int cmd_create(struct cli *cli, int argc, char **argv)
 {
 	const char *plan = NULL, *image = NULL, *hostname = NULL;
 	bool no_start = false;
-	struct cli_list labels = {.n = 0};
+	struct cli_list labels = {.n = 0}, networks = {.n = 0};
 	const struct cli_opt opts[] = {
-		{"plan", 'p', 's', &plan},	 {"image", 'i', 's', &image},
-		{"hostname", 0, 's', &hostname}, {"label", 0, 'l', &labels},
-		{"no-start", 0, 'b', &no_start}, {NULL, 0, 0, NULL},
+		{"plan", 'p', 's', &plan},
+		{"image", 'i', 's', &image},
+		{"hostname", 0, 's', &hostname},
+		{"label", 0, 'l', &labels},
+		{"network", 'N', 'l', &networks},
+		{"no-start", 0, 'b', &no_start},
+		{NULL, 0, 0, NULL},
 	};
 	int code, n = cli_parse(cli, argc, argv, opts, 1, 1, &code);
 	if (n < 0)
@@ -409,7 +448,8 @@ int cmd_create(struct cli *cli, int argc, char **argv)
 	    cli_put(body, "name", slash + 1, "the name") < 0 ||
 	    cli_put(body, "plan", plan, "--plan") < 0 ||
 	    cli_put(body, "image", image, "--image") < 0 ||
-	    cli_put(body, "hostname", hostname, "--hostname") < 0 || add_labels(body, &labels) < 0)
+	    cli_put(body, "hostname", hostname, "--hostname") < 0 ||
+	    add_labels(body, &labels) < 0 || add_networks(body, &networks) < 0)
 		return CLI_USAGE;
 	json_t *op = NULL;
 	code = cli_call_op(cli, "POST", "/v1/instances", body, &op);

@@ -14,8 +14,14 @@ const struct verb cli_verbs[] = {
 	 "A directory stands for its *.json files and those of its plans/ and tenants/.",
 	 cmd_apply},
 	{"validate", "FILE|DIR...", "check documents without applying them", NULL, cmd_validate},
-	{"create", "TENANT/NAME --plan P --image I [--hostname H] [--label K=V]... [--no-start]",
-	 "create an instance", "vps create acme/web1 --plan small --image debian-12", cmd_create},
+	{"create",
+	 "TENANT/NAME --plan P --image I [--network N[,ADDRESS]...]... [--hostname H] "
+	 "[--label K=V]... [--no-start]",
+	 "create an instance",
+	 "vps create acme/web1 --plan small --image debian-12 --network pub\n"
+	 "--network N              an interface in that network, with addresses that are free\n"
+	 "--network N,203.0.113.7  with that one; as often as it is to have interfaces",
+	 cmd_create},
 	{"ls", "[TENANT]", "list instances", NULL, cmd_ls},
 	{"info", "TENANT/NAME", "show one instance with its limits and usage", NULL, cmd_info},
 	{"start", "TENANT/NAME", "start an instance", NULL, cmd_start},

@@ -135,6 +135,19 @@ refused() {
 	busybox ping -c 1 -W 2 10.77.0.9 >/dev/null
 }
 
+@test "vps create --network: interfaces with chosen and with named addresses" {
+	make_instance t/n --network nat0 --network pub,198.51.100.9,2001:db8:1::9
+	contains "$(addresses t/n 0)" "10.77.0."
+	contains "$(addresses t/n 0)" "fd77::"
+	equal "$(addresses t/n 1)" "198.51.100.9 2001:db8:1::9"
+	world busybox ping -c 1 -W 2 198.51.100.9 >/dev/null
+	drop_instance t/n
+	refused "this host has no network \"nowhere\"; it has \"nat0\", \"pub\"" make_instance t/n --network nowhere
+	refused "is not an IPv4 address" make_instance t/n --network pub,nonsense
+	refused "is empty" make_instance t/n --network pub,
+	refused "is taken" make_instance t/n --network pub,198.51.100.5
+}
+
 @test "many at once: each address is one instance's" {
 	local pids=() i
 	for i in 1 2 3; do
