@@ -172,6 +172,7 @@ static int change_nic(struct cli *cli, int argc, char **argv, const char *what, 
 	_cleanup_free_ char *path = n < 0 ? NULL : cli_instance_path(cli, argv[0], "/network");
 	_cleanup_json_ json_t *body = NULL, *op = NULL;
 	json_t *words = json_object();
+	const json_t *result;
 	uint64_t number;
 
 	body = json_pack("{s:o}", what, words);
@@ -198,11 +199,18 @@ static int change_nic(struct cli *cli, int argc, char **argv, const char *what, 
 	code = cli_call_op(cli, "PATCH", path, body, &op);
 	if (cli->json && op)
 		cli_print_json(op);
-	if (code != CLI_OK || cli->json || cli->quiet)
+	if (code != CLI_OK)
 		return code;
-	return show_nic(
-		cli, argv[0], number,
-		json_is_true(json_object_get(json_object_get(op, "result"), "restart_needed")));
+	result = json_object_get(op, "result");
+	if (json_object_get(result, "warning")) {
+		cli_say(stderr, "vps: %s: not all of it is in force: %s\n", argv[0],
+			text_of(result, "warning"));
+		return CLI_FAILED;
+	}
+	return cli->json || cli->quiet
+		       ? CLI_OK
+		       : show_nic(cli, argv[0], number,
+				  json_is_true(json_object_get(result, "restart_needed")));
 }
 
 int cmd_ip_add(struct cli *cli, int argc, char **argv)

@@ -219,21 +219,20 @@ static int grow(struct family *f, const struct json_where *w)
 
 static json_t *words_json(const struct family *f)
 {
-	json_t *words = json_array();
+	_cleanup_json_ json_t *words = json_array();
 	char text[ADDR_TEXT];
+	int r = 0;
 
 	for (size_t i = 0; i < f->n; i++) {
 		const struct word *word = &f->words[i];
+		bool is_named = f->is_fixed && i < f->n_old && word->addr.family;
 
 		addr_format(text, &word->addr);
-		(void)json_array_append_new(
-			words,
-			json_string(f->is_fixed && i < f->n_old && word->addr.family ? text
-										     : word->text));
+		r |= json_array_append_new(words, json_string(is_named ? text : word->text));
 	}
 	if (f->n == 0)
-		(void)json_array_append_new(words, json_string("none"));
-	return words;
+		r |= json_array_append_new(words, json_string("none"));
+	return r == 0 ? take_ptr(words) : NULL;
 }
 
 static int edit_addresses(struct family *f, bool is_default, json_t *doc,
@@ -268,12 +267,12 @@ static size_t find_port(const json_t *ports, const struct spec_forward *f)
 static int edit_ports(const struct spec_attach *a, const struct spec_reattach *e, json_t *doc,
 		      const struct json_where *w)
 {
-	json_t *ports = json_array();
+	_cleanup_json_ json_t *ports = json_array();
 	char path[64];
-	int bad = 0;
+	int bad = 0, full = 0;
 
 	for (size_t i = 0; i < a->ports.n; i++)
-		(void)json_array_append_new(ports, json_string(a->ports.items[i]));
+		full |= json_array_append_new(ports, json_string(a->ports.items[i]));
 	for (size_t i = 0; i < e->remove.ports.n; i++) {
 		struct spec_forward f = {0};
 		size_t at;
@@ -299,16 +298,15 @@ static int edit_ports(const struct spec_attach *a, const struct spec_reattach *e
 					   "already",
 					   f.port, spec_forward_protocol(&f));
 		else
-			(void)json_array_append_new(ports, json_string(e->add.ports.items[i]));
+			full |= json_array_append_new(ports, json_string(e->add.ports.items[i]));
 	}
-	if (!ports)
+	if (!ports || full)
 		return -ENOMEM;
 	if (json_array_size(ports) == 0) {
-		json_decref(ports);
 		(void)json_object_del(doc, "ports");
 		return bad;
 	}
-	return json_object_set_new(doc, "ports", ports) < 0 ? -ENOMEM : bad;
+	return json_object_set(doc, "ports", ports) < 0 ? -ENOMEM : bad;
 }
 
 int spec_reattach(const struct spec_attach *a, const struct spec_reattach *e,
@@ -343,8 +341,11 @@ int spec_reattach(const struct spec_attach *a, const struct spec_reattach *e,
 	r[1] = edit_addresses(&v6, spec_attach_is_default(a, AF_INET6), doc, w);
 	r[2] = edit_ports(a, e, doc, w);
 	for (size_t i = 0; i < 3; i++)
+		if (r[i] == -ENOMEM || (r[i] < 0 && w->problems->oom))
+			return -ENOMEM;
+	for (size_t i = 0; i < 3; i++)
 		if (r[i] < 0)
-			return w->problems->oom ? -ENOMEM : r[i];
+			return r[i];
 	*ret = take_ptr(doc);
 	return 0;
 }

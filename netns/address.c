@@ -171,4 +171,5 @@ void net_proxy_delete(struct nl_batch *b, const struct net_proxy *p)
 
 	begin_neighbour(b, RTM_DELNEIGH, 0, h, &p->a, "no longer answer on the uplink for");
 	nl_batch_tolerate(b, ENOENT);
+	nl_batch_tolerate(b, ENODEV); /* the uplink is gone, and what was answered there with it */
 }

@@ -66,6 +66,7 @@ void net_neighbour_add(struct nl_batch *b, uint16_t flags, int link, const struc
 void net_neighbour_delete(struct nl_batch *b, int link, const struct addr *a);
 /* Takes over one that is there. IPv6 needs proxy_ndp of the link (net_host_prepare()). */
 void net_proxy_add(struct nl_batch *b, const struct net_proxy *p);
+/* That there is none, or no such link, is success. */
 void net_proxy_delete(struct nl_batch *b, const struct net_proxy *p);
 
 /* --- what is there --------------------------------------------------------------------------- */

@@ -200,7 +200,9 @@ bool net_link_take(const struct nlmsghdr *m, struct net_link *ret)
 	if ((m->nlmsg_type != RTM_NEWLINK && m->nlmsg_type != RTM_DELLINK) ||
 	    mnl_nlmsg_get_payload_len(m) < sizeof(*h) || h->ifi_family != AF_UNSPEC)
 		return false;
-	*ret = (struct net_link){.index = h->ifi_index, .is_up = (h->ifi_flags & IFF_UP) != 0};
+	*ret = (struct net_link){.index = h->ifi_index,
+				 .is_up = (h->ifi_flags & IFF_UP) != 0,
+				 .has_carrier = (h->ifi_flags & IFF_RUNNING) != 0};
 	mnl_attr_for_each(a, m, sizeof(*h)) take_attribute(ret, a);
 	return true;
 }

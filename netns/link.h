@@ -26,6 +26,7 @@ struct net_link {
 	uint32_t group, mtu;
 	uint8_t mac[NET_MAC];
 	bool is_up;	   /* by the operator's or our will; the peer may be down */
+	bool has_carrier;  /* and something is at the other end */
 	bool is_filtering; /* of a bridge: VLANs are kept apart */
 	char name[IFNAMSIZ];
 	char kind[IFNAMSIZ]; /* "veth", "bridge"; "" = a device */

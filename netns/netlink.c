@@ -22,11 +22,12 @@
 #define SOCKET_ROOM (1 << 20)
 #define DUMP_TRIES 5
 #define WHAT_MAX 96
+#define TOLERATED_MAX 2
 
 struct nl_request {
 	size_t at; /* of its header in the data */
 	uint32_t seq;
-	int tolerated;
+	int tolerated[TOLERATED_MAX]; /* 0 = none more */
 	bool is_silent;
 	bool is_answered;
 	char what[WHAT_MAX];
@@ -257,9 +258,12 @@ void nl_batch_add(struct nl_batch *b, uint16_t type, uint16_t flags, const void 
 void nl_batch_tolerate(struct nl_batch *b, int code)
 {
 	struct nl_request *q = last_request(b);
+	size_t i = 0;
 
-	if (q)
-		q->tolerated = code;
+	while (q && i < TOLERATED_MAX && q->tolerated[i])
+		i++;
+	if (q && i < TOLERATED_MAX)
+		q->tolerated[i] = code;
 }
 
 void nl_batch_silent(struct nl_batch *b)
@@ -393,6 +397,15 @@ static bool is_answer(const struct nlmsghdr *m)
 	       mnl_nlmsg_get_payload_len(m) >= sizeof(struct nlmsgerr);
 }
 
+static bool is_tolerated(const struct nl_request *q, int code)
+{
+	bool is = false;
+
+	for (size_t i = 0; i < TOLERATED_MAX; i++)
+		is |= q->tolerated[i] == code;
+	return is;
+}
+
 /* Takes note of one answer; the first failure stays. */
 static int take_answer(struct nl_batch *b, const struct nlmsghdr *m, size_t *left, struct err *err)
 {
@@ -406,7 +419,7 @@ static int take_answer(struct nl_batch *b, const struct nlmsghdr *m, size_t *lef
 	b->requests[k].is_answered = true;
 	*left -= !b->requests[k].is_silent;
 	code = -e->error;
-	if (code == 0 || code == b->requests[k].tolerated)
+	if (code == 0 || is_tolerated(&b->requests[k], code))
 		return 0;
 	kernel_text(m, text, sizeof(text));
 	return say(err, code, b->requests[k].what, text);

@@ -58,7 +58,7 @@ static inline void cleanup_nl_batch(struct nl_batch **b)
 void nl_batch_add(struct nl_batch *b, uint16_t type, uint16_t flags, const void *header, size_t len,
 		  const char *what, ...) __attribute__((format(printf, 6, 7)));
 /* An error that makes this request none: an answer with this errno (positive) counts as success.
- * One for each request. */
+ * Two for each request at most. */
 void nl_batch_tolerate(struct nl_batch *b, int code);
 /* The request that was begun last is answered only when it fails: no acknowledgement is asked for.
  * What marks the beginning and the end of a batch of netfilter is such. */

@@ -89,9 +89,11 @@ int net_nic_add(struct nl_sock *host, int netns, const struct net_nic *nic, stru
 /* Deletes the pair and what answers on the uplink for its addresses. That there is none is
  * success; -EEXIST: the link of that name is not ours, or another instance's. */
 int net_nic_delete(struct nl_sock *host, const struct net_nic *nic, struct err *err);
-/* The pair goes, or has gone, with the guest's namespace: the host no longer answers on the uplink
- * for its addresses. */
-int net_nic_gone(struct nl_sock *host, const struct net_nic *nic, struct err *err);
+/* The host no longer leads to some of its addresses nor answers for them on the uplink, whatever
+ * the guest thinks it has; no link is no error. It waits for nothing. Of one whose pair goes with
+ * the guest's namespace: all of them, so that others can have them at once. */
+int net_nic_withdraw(struct nl_sock *host, const struct net_nic *nic, const struct addr *addresses,
+		     size_t n, struct err *err);
 /* From what is to what shall be: addresses, sources, MTU, default route, uplink; the rest must be
  * the same. What stays is not interrupted. After a failure all is as it was; -ENODEV: there is no
  * such link. */

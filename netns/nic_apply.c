@@ -187,22 +187,17 @@ static int set_guest(struct nl_sock *guest, const struct net_nic *nic, int peer,
 	return nl_batch_run(guest, b, err);
 }
 
-static void stop_answering(struct nl_batch *b, const struct net_nic *nic)
+static int delete_link(struct nl_sock *host, const struct net_nic *nic, int link, struct err *err)
 {
+	_cleanup_nl_batch_ struct nl_batch *b = nl_batch_new();
+
+	/* What is not bound to the link: its routes and neighbours go with it. */
 	for (size_t i = 0; nic->uplink && i < nic->n_addresses; i++) {
 		struct net_proxy p = {.link = nic->uplink, .a = nic->addresses[i]};
 
 		if (addr_is_single(&p.a))
 			net_proxy_delete(b, &p);
 	}
-}
-
-static int delete_link(struct nl_sock *host, const struct net_nic *nic, int link, struct err *err)
-{
-	_cleanup_nl_batch_ struct nl_batch *b = nl_batch_new();
-
-	/* What is not bound to the link: its routes and neighbours go with it. */
-	stop_answering(b, nic);
 	if (link) {
 		net_link_delete(b, link, nic->host_name);
 		nl_batch_tolerate(b, ENODEV); /* the guest's namespace has just ended */
@@ -253,12 +248,30 @@ int net_nic_delete(struct nl_sock *host, const struct net_nic *nic, struct err *
 	return r < 0 ? r : delete_link(host, nic, l.index, err);
 }
 
-int net_nic_gone(struct nl_sock *host, const struct net_nic *nic, struct err *err)
+int net_nic_withdraw(struct nl_sock *host, const struct net_nic *nic, const struct addr *addresses,
+		     size_t n, struct err *err)
 {
 	_cleanup_nl_batch_ struct nl_batch *b = nl_batch_new();
+	struct err local = ERR_INIT;
+	struct net_link l = {.index = 0};
+	int r = find_link(host, nic, &l, &local);
 
-	stop_answering(b, nic);
-	return nl_batch_size(b) > 0 ? nl_batch_run(host, b, err) : 0;
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		const struct net_proxy p = {.link = nic->uplink, .a = addresses[i]};
+
+		if (l.index)
+			nic_host_address_delete(b, nic, l.index, &addresses[i]);
+		else if (nic->uplink && addr_is_single(&p.a))
+			net_proxy_delete(b, &p);
+	}
+	if (r >= 0 && nl_batch_size(b) > 0)
+		r = nl_batch_run(host, b, &local);
+	/* The link has gone meanwhile, and its routes with it. */
+	if (r == -ENODEV)
+		return 0;
+	if (r < 0 && err)
+		*err = local;
+	return r < 0 ? r : 0;
 }
 
 int net_stray_delete(struct nl_sock *host, const struct net_link *link, struct err *err)

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #define ROOM 32768u
+#define READS_MAX 64 /* at a time: others want the loop, too */
 
 static const int groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
 			     RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE};
@@ -48,7 +49,7 @@ int net_watch_read(struct nl_sock *s, const struct net_watch *w, struct err *err
 	_Alignas(struct nlmsghdr) char data[ROOM];
 	bool is_lost = false;
 
-	for (;;) {
+	for (int k = 0; k < READS_MAX; k++) {
 		ssize_t n = recv(s->fd, data, sizeof(data), 0);
 		int left = (int)n;
 
@@ -66,4 +67,5 @@ int net_watch_read(struct nl_sock *s, const struct net_watch *w, struct err *err
 		     mnl_nlmsg_ok(m, left); m = mnl_nlmsg_next(m, &left))
 			net_watch_take(w, m);
 	}
+	return is_lost;
 }

@@ -22,8 +22,8 @@ struct net_watch {
 	void (*route_gone)(void *arg, const struct net_route *r);
 };
 
-/* Reads what there is, without waiting. 1 = the kernel had no room for some of it: what matters is
- * to be looked up. */
+/* Reads what there is, without waiting; of very much only a part. 1 = the kernel had no room for
+ * some of it: what matters is to be looked up. */
 int net_watch_read(struct nl_sock *s, const struct net_watch *w, struct err *err);
 /* One message. */
 void net_watch_take(const struct net_watch *w, const struct nlmsghdr *m);

@@ -193,19 +193,21 @@ static void undo_change(struct inst *i, struct inst_change *old)
 static void change_held(struct inst *i, const struct err *err)
 {
 	struct inst_change *old = i->p->change;
+	json_t *result = NULL;
+	const char *why;
 
 	i->p->change = NULL;
 	if (err && old)
 		undo_change(i, old);
 	inst_change_free(old);
 	if (!err) {
-		links_change(i);
+		result = json_pack("{s:b}", "restart_needed", i->p->change_waits && inst_is_up(i));
+		why = links_change(i);
+		if (why)
+			(void)json_object_set_new(result, "warning", json_string(why));
 		inst_event(i, "changed");
 	}
-	inst_finish(
-		i, NULL, err,
-		err ? NULL
-		    : json_pack("{s:b}", "restart_needed", i->p->change_waits && inst_is_up(i)));
+	inst_finish(i, NULL, err, result);
 }
 
 /* The values that a change replaced are kept until the new ones are written, and in the kernel. */

@@ -18,6 +18,7 @@
 #include "base/str.h"
 #include "netns/own.h"
 #include "netns/shape.h"
+#include "runtime/instance/addresses_private.h"
 #include "runtime/instance/firewall.h"
 #include "runtime/instance/private.h"
 
@@ -76,6 +77,14 @@ int links_sources(struct addr *ret4, struct addr *ret6, struct err *err)
 			*to = own[k];
 	}
 	return r;
+}
+
+static bool nic_has(const struct net_nic *nic, const struct addr *a)
+{
+	for (size_t k = 0; k < nic->n_addresses; k++)
+		if (addr_equal(&nic->addresses[k], a))
+			return true;
+	return false;
 }
 
 static uint32_t clamp(uint64_t v)
@@ -162,10 +171,10 @@ static bool is_first_of(const struct inst_net *net, size_t n, uint8_t family)
 	return n == 0;
 }
 
-static int describe_nic(struct inst *i, struct inst_links *l, size_t n, const struct addr *sources,
-			struct err *err)
+static int describe_nic(const struct inst *i, const struct inst_net *has, size_t n,
+			struct inst_links *l, const struct addr *sources, struct err *err)
 {
-	const struct inst_nic *from = &i->net.nics[n];
+	const struct inst_nic *from = &has->nics[n];
 	const struct spec_network *net = spec_network_find(i->manager->host, from->network);
 	struct net_nic *nic = &l->nics[n];
 	struct net_link uplink;
@@ -175,9 +184,10 @@ static int describe_nic(struct inst *i, struct inst_links *l, size_t n, const st
 		return r;
 	if (!net)
 		return err_set(err, ENOENT, "the host has no network '%s' any more", from->network);
+	l->networks[n] = net;
 	nic->mtu = (uint32_t)net->mtu;
-	nic->has_default4 = is_first_of(&i->net, n, AF_INET);
-	nic->has_default6 = is_first_of(&i->net, n, AF_INET6);
+	nic->has_default4 = is_first_of(has, n, AF_INET);
+	nic->has_default6 = is_first_of(has, n, AF_INET6);
 	nic->source4 = sources[0];
 	nic->source6 = sources[1];
 	if (net->uplink_proxy) {
@@ -190,24 +200,25 @@ static int describe_nic(struct inst *i, struct inst_links *l, size_t n, const st
 }
 
 /* The arrays that NICs point to, of all of them. */
-static int allocate(const struct inst *i, struct inst_links *l, struct err *err)
+static int allocate(const struct inst_net *has, struct inst_links *l, struct err *err)
 {
 	size_t n_addresses = 0, n_forwards = 0;
 
-	for (size_t n = 0; n < i->net.n; n++) {
-		n_addresses += i->net.nics[n].n_addresses;
-		n_forwards += 2 * i->net.nics[n].n_forwards;
+	for (size_t n = 0; n < has->n; n++) {
+		n_addresses += has->nics[n].n_addresses;
+		n_forwards += 2 * has->nics[n].n_forwards;
 	}
 	l->addresses = calloc(n_addresses + 1, sizeof(*l->addresses));
-	l->sources = calloc(n_addresses + i->net.n + 1, sizeof(*l->sources));
+	l->sources = calloc(n_addresses + has->n + 1, sizeof(*l->sources));
 	l->forwards = calloc(n_forwards + 1, sizeof(*l->forwards));
 	return l->addresses && l->sources && l->forwards
 		       ? 0
 		       : err_set(err, ENOMEM, "cannot describe links: out of memory");
 }
 
-/* All of it from what the instance has; nothing is told to anybody. */
-static int describe(struct inst *i, struct inst_links **ret, struct err *err)
+/* All of it for an instance with these addresses; nothing is told to anybody. */
+static int describe(struct inst *i, const struct inst_net *has, struct inst_links **ret,
+		    struct err *err)
 {
 	struct inst_links *l = calloc(1, sizeof(*l));
 	struct addr sources[2];
@@ -219,18 +230,18 @@ static int describe(struct inst *i, struct inst_links **ret, struct err *err)
 	if (l)
 		l->gate = -1;
 	if (r >= 0)
-		r = allocate(i, l, err);
+		r = allocate(has, l, err);
 	if (r >= 0)
 		r = firewall_rules(&i->spec, &l->rules, &n_rules, &flags, err);
-	for (size_t n = 0; r >= 0 && n < i->net.n; n++) {
-		const struct inst_nic *from = &i->net.nics[n];
+	for (size_t n = 0; r >= 0 && n < has->n; n++) {
+		const struct inst_nic *from = &has->nics[n];
 		struct net_nic *nic = &l->nics[n];
 		struct net_filter_nic *f = &l->facts[n];
 
 		/* One more for each NIC: its link-local one. */
 		struct addr *own = &l->sources[at + n];
 
-		r = describe_nic(i, l, n, sources, err);
+		r = describe_nic(i, has, n, l, sources, err);
 		if (r < 0)
 			break;
 		nic->addresses = &l->addresses[at];
@@ -244,7 +255,7 @@ static int describe(struct inst *i, struct inst_links **ret, struct err *err)
 		f->rules = l->rules;
 		f->n_rules = n_rules;
 		f->flags = flags;
-		describe_facts(i, spec_network_find(i->manager->host, from->network), nic, f);
+		describe_facts(i, l->networks[n], nic, f);
 		at += from->n_addresses;
 		forward_at += 2 * from->n_forwards;
 		l->n++;
@@ -412,7 +423,7 @@ int links_prepare(struct inst *i, int *ret_theirs, struct err *err)
 		return 0;
 	if (why)
 		return err_set(err, EAGAIN, "it cannot get its network: %s", why);
-	r = describe(i, &l, err);
+	r = describe(i, &i->net, &l, err);
 	if (r < 0)
 		return r;
 	i->p->links = l;
@@ -479,7 +490,7 @@ void links_found(struct inst *i)
 
 	if (i->p->links || i->net.n == 0 || m->network->state != NETWORK_READY)
 		return;
-	if (describe(i, &l, &err) < 0) {
+	if (describe(i, &i->net, &l, &err) < 0) {
 		found_unknown(i, &err);
 		return;
 	}
@@ -551,20 +562,88 @@ static int change(struct inst *i, struct inst_links *now, struct err *err)
 	return r;
 }
 
-void links_change(struct inst *i)
+/* What it shall have, without what it has not got yet. */
+static int without_new(const struct inst *i, const struct inst_links *old, struct inst_net *ret,
+		       struct err *err)
+{
+	int r = inst_net_copy(ret, &i->net, err);
+
+	for (size_t k = 0; r >= 0 && k < ret->n && k < old->n; k++) {
+		struct inst_nic *nic = &ret->nics[k];
+		size_t n = 0;
+
+		for (size_t x = 0; x < nic->n_addresses; x++)
+			if (nic_has(&old->nics[k], &nic->addresses[x].addr))
+				nic->addresses[n++] = nic->addresses[x];
+		nic->n_addresses = n;
+	}
+	return r;
+}
+
+/* Root inside can stand in the way of what is added, and of nothing else: what was taken away or
+ * made smaller holds on the host's side, where addresses may be others' by now. */
+static int take_away(struct inst *i, const struct err *why, struct err *err)
+{
+	struct network *n = i->manager->network;
+	struct inst_links *old = i->p->links, *less = NULL;
+	struct inst_net net;
+	int r = without_new(i, old, &net, err);
+
+	if (r < 0)
+		return r;
+	r = describe(i, &net, &less, err);
+	inst_net_done(&net);
+	if (r >= 0 && less->n != old->n)
+		r = err_set(err, EBUSY, "it has another number of interfaces");
+	if (r >= 0 && old->has_facts)
+		r = net_filter_change(&n->filter, old->facts, old->n, less->facts, less->n, err);
+	if (r < 0) {
+		links_free(less);
+		return r;
+	}
+	less->has_facts = old->has_facts;
+	i->p->links = less;
+	for (size_t k = 0; k < less->n; k++) {
+		const struct net_nic *was = &old->nics[k];
+
+		less->nics[k].uplink = was->uplink;
+		for (size_t x = 0; x < was->n_addresses; x++)
+			if (!nic_has(&less->nics[k], &was->addresses[x]) &&
+			    net_nic_withdraw(&n->host, was, &was->addresses[x], 1, err) < 0)
+				log_error("%s: %s", i->full_name, err_text(err));
+		if (shape(i, &less->nics[k], err) < 0)
+			log_error("%s: %s", i->full_name, err_text(err));
+	}
+	links_free(old);
+	note(i, less, why);
+	return 0;
+}
+
+const char *links_change(struct inst *i)
 {
 	struct inst_links *old = i->p->links, *now = NULL;
-	struct err err = ERR_INIT;
+	struct err err = ERR_INIT, again = ERR_INIT;
 
 	if (!old || !inst_is_up(i) || i->manager->network->state != NETWORK_READY)
-		return;
-	if (describe(i, &now, &err) >= 0 && change(i, now, &err) >= 0) {
+		return NULL;
+	/* They could not be described. */
+	if (old->n == 0) {
+		links_forget(i);
+		links_found(i);
+		return i->p->links && i->p->links->why[0] ? i->p->links->why : NULL;
+	}
+	if (describe(i, &i->net, &now, &err) >= 0 && change(i, now, &err) >= 0) {
 		i->p->links = now;
 		links_free(old);
-		return;
+		return NULL;
 	}
 	links_free(now);
-	note(i, old, &err);
+	if (take_away(i, &err, &again) < 0) {
+		note(i, old, &err);
+		log_error("%s: what was taken from it may still be its own: %s", i->full_name,
+			  err_text(&again));
+	}
+	return i->p->links->why;
 }
 
 void links_gone(struct inst *i)
@@ -575,10 +654,12 @@ void links_gone(struct inst *i)
 
 	if (!l)
 		return;
-	/* The pair goes with the guest's namespace; what answers on an uplink does not. To remove
-	 * the link that holds its upload takes the kernel some 20 ms: the next start has it. */
+	/* The pair goes with the guest's namespace, some time after: by then its addresses may be
+	 * others'. To remove the link that holds its upload takes the kernel some 20 ms: the next
+	 * start has it. */
 	for (size_t k = 0; k < l->n && n; k++)
-		if (net_nic_gone(&n->host, &l->nics[k], &err) < 0)
+		if (net_nic_withdraw(&n->host, &l->nics[k], l->nics[k].addresses,
+				     l->nics[k].n_addresses, &err) < 0)
 			log_warning("%s: %s", i->full_name, err_text(&err));
 	if (n && l->has_facts && net_filter_remove(&n->filter, l->facts, l->n, &err) < 0)
 		log_warning("%s: the packet filter keeps it: %s", i->full_name, err_text(&err));
@@ -617,7 +698,7 @@ static bool has_name(const struct inst *i, const char *name)
 	for (unsigned n = 0; n < NET_NICS; n++) {
 		net_shape_name(ifb, i->id, n);
 		if (str_eq(ifb, name) ||
-		    (inst_is_up(i) && net_nic_init(&nic, i->id, n, NULL) >= 0 &&
+		    ((inst_is_up(i) || i->p->links) && net_nic_init(&nic, i->id, n, NULL) >= 0 &&
 		     str_eq(nic.host_name, name)))
 			return true;
 	}
@@ -640,9 +721,8 @@ bool links_answer(const struct inst_manager *m, int uplink, const struct addr *a
 		for (size_t n = 0; l && n < l->n; n++) {
 			const struct net_nic *nic = &l->nics[n];
 
-			for (size_t x = 0; nic->uplink == uplink && x < nic->n_addresses; x++)
-				if (addr_equal(&nic->addresses[x], a))
-					return true;
+			if (nic->uplink == uplink && nic_has(nic, a))
+				return true;
 		}
 	}
 	return false;

@@ -147,7 +147,7 @@ struct inst_wish {
 };
 
 /* As inst_change(). The operation's result is {"restart_needed": whether something of this change
- * waits for the next start}. */
+ * waits for the next start}, with "warning" where something does not hold in the kernel. */
 int inst_change_to(struct inst *i, const struct inst_wish *wish, struct op **ret, struct err *err);
 
 struct inst_exec {

@@ -59,6 +59,7 @@ struct network {
 /* Links of one guest: as they were told to the kernel. */
 struct inst_links {
 	size_t n;
+	const struct spec_network *networks[NET_NICS]; /* of the host document */
 	struct net_nic nics[NET_NICS];
 	struct net_filter_nic facts[NET_NICS];
 	/* What those point to. */
@@ -110,8 +111,9 @@ int links_prepare(struct inst *i, int *ret_theirs, struct err *err);
 int links_files(const struct inst *i, struct guest_files *ret, struct err *err);
 /* A guest that was found running: tells the filter, and puts back what is missing. */
 void links_found(struct inst *i);
-/* What it is to have has changed, and is durable: brings a guest that runs into line with it. */
-void links_change(struct inst *i);
+/* What it is to have has changed, and is durable: brings a guest that runs into line with it. NULL,
+ * or why not all of it holds: what was added does not, then; what was taken away does. */
+const char *links_change(struct inst *i);
 /* Cuts a guest that is suspended so off, and connects it again when it is not: no more than the
  * packet filter's facts go, so its links stay as they are. Nothing to do is success. */
 int links_cut_as_wanted(struct inst *i, struct err *err);

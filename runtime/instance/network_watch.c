@@ -36,6 +36,7 @@ struct network_watch {
 	size_t n_uplinks;
 	struct addr sources[2]; /* IPv4, IPv6: the host speaks to guests from them */
 	bool is_due;		/* guests have to be looked at */
+	bool is_again;		/* that came while they were: once more when this round ends */
 	unsigned tries;
 	bool has_failed;      /* in this round */
 	struct net_seen seen; /* as it was at the first of the turns */
@@ -45,16 +46,40 @@ struct network_watch {
 
 /* --- news ------------------------------------------------------------------------------------ */
 
+/* Whether it is the host end of a guest that has links. */
+static bool is_guests(const struct inst_manager *m, const struct net_link *l)
+{
+	for (size_t k = 0; k < m->n_insts; k++) {
+		const struct inst_links *links = m->insts[k]->p->links;
+
+		for (size_t n = 0; links && n < links->n; n++)
+			if (str_eq(links->nics[n].host_name, l->name))
+				return true;
+	}
+	return false;
+}
+
+/* Without a carrier it is as if it were down: kernels before 6.17 forget answers then, too. */
+static bool is_working(const struct net_link *l)
+{
+	return l->is_up && l->has_carrier;
+}
+
 static void on_link(void *arg, const struct net_link *l, bool is_gone)
 {
 	struct network_watch *w = arg;
 
+	/* Its routes go with it being up. */
+	if (l->group == NET_LINK_GROUP) {
+		w->is_due |= !is_gone && !l->is_up && is_guests(w->m, l);
+		return;
+	}
 	for (size_t k = 0; k < w->n_uplinks; k++) {
 		struct uplink *up = &w->uplinks[k];
 
 		if (up->index != l->index && !str_eq(l->name, up->network->uplink))
 			continue;
-		if (is_gone || !l->is_up) {
+		if (is_gone || !is_working(l)) {
 			if (up->index == l->index)
 				up->is_up = false;
 			continue;
@@ -90,8 +115,7 @@ static void on_address(void *arg, const struct net_address *a, bool is_gone)
 static bool is_wanted(const struct inst_manager *m, const struct net_route *r)
 {
 	for (size_t k = 0; k < m->n_insts; k++) {
-		const struct inst *i = m->insts[k];
-		const struct inst_links *l = inst_is_up(i) ? i->p->links : NULL;
+		const struct inst_links *l = m->insts[k]->p->links;
 
 		for (size_t n = 0; l && n < l->n; n++)
 			for (size_t x = 0; x < l->nics[n].n_addresses; x++)
@@ -117,22 +141,38 @@ static void look(struct network_watch *w, bool is_due)
 		struct net_link l;
 
 		if (net_link_by_name(&w->m->network->host, up->network->uplink, &l, NULL) <= 0)
-			continue;
+			l = (struct net_link){.index = 0};
 		up->index = l.index;
-		up->is_up = l.is_up;
-		up->is_back |= is_due && l.is_up;
+		up->is_up = is_working(&l);
+		up->is_back |= is_due && up->is_up;
 	}
 	w->is_due |= is_due;
 }
 
 /* --- putting right --------------------------------------------------------------------------- */
 
-static const struct uplink *uplink_of(const struct network_watch *w, const char *network)
+static const struct uplink *uplink_of(const struct network_watch *w, const struct spec_network *n)
 {
 	for (size_t k = 0; k < w->n_uplinks; k++)
-		if (w->uplinks[k].is_up && str_eq(w->uplinks[k].network->name, network))
+		if (w->uplinks[k].is_up && w->uplinks[k].network == n)
 			return &w->uplinks[k];
 	return NULL;
+}
+
+/* It is another one by now: on the one before, which may still be there, nobody is answered for. */
+static void change_uplink(struct network_watch *w, struct net_nic *nic, int index, struct err *err)
+{
+	_cleanup_nl_batch_ struct nl_batch *b = nl_batch_new();
+
+	for (size_t k = 0; nic->uplink && k < nic->n_addresses; k++) {
+		const struct net_proxy p = {.link = nic->uplink, .a = nic->addresses[k]};
+
+		if (addr_is_single(&p.a))
+			net_proxy_delete(b, &p);
+	}
+	if (nl_batch_size(b) > 0 && nl_batch_run(&w->m->network->host, b, err) < 0)
+		log_warning("%s", err_text(err));
+	nic->uplink = index;
 }
 
 static void put_right(struct network_watch *w, struct inst *i)
@@ -141,18 +181,24 @@ static void put_right(struct network_watch *w, struct inst *i)
 	struct err err = ERR_INIT;
 	unsigned repaired = 0, of_nic;
 
-	for (size_t k = 0; l && inst_is_up(i) && k < l->n && k < i->net.n; k++) {
-		const struct uplink *up = uplink_of(w, i->net.nics[k].network);
+	/* They could not be described: perhaps now. */
+	if (l && l->n == 0 && inst_is_up(i)) {
+		links_forget(i);
+		links_found(i);
+		return;
+	}
+	for (size_t k = 0; l && k < l->n; k++) {
+		const struct uplink *up = uplink_of(w, l->networks[k]);
 		struct net_nic *nic = &l->nics[k];
 
-		if (up)
-			nic->uplink = up->index;
+		/* Not made yet, or removed by its guest's root: missing for good. */
+		if (!net_seen_nic(&w->seen, nic))
+			continue;
+		if (up && up->index != nic->uplink)
+			change_uplink(w, nic, up->index, &err);
 		nic->source4 = w->sources[0];
 		nic->source6 = w->sources[1];
 		of_nic = 0;
-		/* One that its guest's root has removed is missing for good. */
-		if (!net_seen_nic(&w->seen, nic))
-			continue;
 		if (net_nic_repair(&w->m->network->host, -1, nic, &w->seen, &of_nic, &err) < 0) {
 			log_warning("%s: the host's side of its eth%zu is not as it should be: %s",
 				    i->full_name, k, err_text(&err));
@@ -164,24 +210,32 @@ static void put_right(struct network_watch *w, struct inst *i)
 		log_info("%s: %u of its routes or answers were put right", i->full_name, repaired);
 }
 
-/* Before the first of the guests. */
-static int begin(struct network_watch *w, struct err *err)
+static void prepare_uplinks(struct network_watch *w)
 {
-	int r = 0;
-
-	w->has_failed = false;
-	for (size_t k = 0; r >= 0 && k < w->n_uplinks; k++) {
+	for (size_t k = 0; k < w->n_uplinks; k++) {
 		struct uplink *up = &w->uplinks[k];
+		struct err err = ERR_INIT;
 
 		if (!up->is_back)
 			continue;
-		up->is_back = false;
 		log_info("network '%s': the uplink '%s' is up again", up->network->name,
 			 up->network->uplink);
-		r = network_prepare(up->network, err);
+		up->is_back = network_prepare(up->network, &err) < 0;
+		if (!up->is_back)
+			continue;
+		log_warning("%s", err_text(&err));
+		w->has_failed = true;
 	}
-	if (r >= 0)
-		r = links_sources(&w->sources[0], &w->sources[1], err);
+}
+
+/* Before the first of the guests. */
+static int begin(struct network_watch *w, struct err *err)
+{
+	int r;
+
+	w->has_failed = false;
+	prepare_uplinks(w);
+	r = links_sources(&w->sources[0], &w->sources[1], err);
 	if (r >= 0)
 		r = net_seen_read(&w->m->network->host, &w->seen, err);
 	w->has_seen = r >= 0;
@@ -195,10 +249,15 @@ static void round_ends(struct network_watch *w)
 {
 	net_seen_done(&w->seen);
 	w->has_seen = false;
-	w->is_due = false;
 	w->on_turn = sd_event_source_disable_unref(w->on_turn);
-	if (w->has_failed && ++w->tries < AGAIN_MAX)
+	if (w->is_again)
+		begin_later(w, SETTLE);
+	else if (w->has_failed && ++w->tries < AGAIN_MAX)
 		begin_later(w, AGAIN);
+	else if (w->has_failed)
+		log_error("the host's side of guests' links was not put right in %d tries",
+			  AGAIN_MAX);
+	w->is_again = false;
 }
 
 static int on_turn(sd_event_source *s, uint64_t usec, void *arg)
@@ -227,16 +286,26 @@ static int on_turn(sd_event_source *s, uint64_t usec, void *arg)
 	return 0;
 }
 
-/* From the beginning: those that were looked at may have lost something again. */
 static void begin_later(struct network_watch *w, uint64_t usec)
 {
-	net_seen_done(&w->seen);
-	w->has_seen = false;
-	w->on_turn = sd_event_source_disable_unref(w->on_turn);
 	if (sd_event_add_time_relative(w->m->event, &w->on_turn, CLOCK_MONOTONIC, usec, 0, on_turn,
 				       w) < 0)
 		log_error("the host's side of guests' links is not looked at: no timer");
 }
+
+/* What is put right is news as well: a round that is under way ends first. */
+static void begin_soon(struct network_watch *w)
+{
+	w->is_due = false;
+	w->is_again = w->has_seen;
+	if (w->has_seen || (w->on_turn && w->tries == 0))
+		return;
+	w->tries = 0;
+	w->on_turn = sd_event_source_disable_unref(w->on_turn);
+	begin_later(w, SETTLE);
+}
+
+static void hear_anew(struct network_watch *w);
 
 static int on_news(sd_event_source *s, int fd, uint32_t revents, void *arg)
 {
@@ -246,6 +315,7 @@ static int on_news(sd_event_source *s, int fd, uint32_t revents, void *arg)
 	struct err err = ERR_INIT;
 	int r;
 
+	(void)s;
 	(void)fd;
 	(void)revents;
 	r = net_watch_read(&w->news, &watch, &err);
@@ -253,13 +323,10 @@ static int on_news(sd_event_source *s, int fd, uint32_t revents, void *arg)
 		look(w, true);
 	if (r < 0) {
 		log_error("%s", err_text(&err));
-		(void)sd_event_source_set_enabled(s, SD_EVENT_OFF);
+		hear_anew(w);
 	}
-	if (w->is_due) {
-		w->is_due = false;
-		w->tries = 0;
-		begin_later(w, SETTLE);
-	}
+	if (w->is_due)
+		begin_soon(w);
 	return 0;
 }
 
@@ -277,6 +344,19 @@ static int listen_to(struct network_watch *w, struct err *err)
 		return r;
 	r = sd_event_add_io(w->m->event, &w->on_news, w->news.fd, EPOLLIN, on_news, w);
 	return r < 0 ? err_set_errno(err, -r, "cannot watch the host's network") : 0;
+}
+
+/* By a new socket; whatever the old one did not tell may have happened. */
+static void hear_anew(struct network_watch *w)
+{
+	struct err err = ERR_INIT;
+
+	w->on_news = sd_event_source_disable_unref(w->on_news);
+	nl_sock_done(&w->news);
+	if (listen_to(w, &err) < 0)
+		log_error("what others do to the host's network is no longer put right: %s",
+			  err_text(&err));
+	look(w, true);
 }
 
 int network_watch_open(struct inst_manager *m, struct err *err)

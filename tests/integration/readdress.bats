@@ -135,6 +135,40 @@ refused() {
 	busybox ping -c 1 -W 2 10.77.0.9 >/dev/null
 }
 
+@test "root inside has taken its interface away: what is taken from it is free at once, what is added is told" {
+	vps ip add --quiet t/b 10.77.0.13
+	busybox ping -c 1 -W 2 10.77.0.13 >/dev/null
+	inside t/b sh -c 'unshare -n sleep 1000 & sleep 0.5; ip link set eth0 netns $!'
+	run vps ip del t/b 10.77.0.13
+	equal "$status" 1
+	contains "$output" "t/b: not all of it is in force: "
+	[ -z "$(ip route show 10.77.0.13)" ]
+	[[ $(nft list ruleset) != *10.77.0.13* ]] || fail "the filter has it"
+	vps ip add --quiet t/a 10.77.0.13
+	busybox ping -c 1 -W 2 10.77.0.13 >/dev/null
+	run vps ip add t/b 10.77.0.14
+	equal "$status" 1
+	contains "$output" "not all of it is in force"
+	contains "$(field t/b '.unsupported | tostring')" '"network"'
+	vps restart --force --quiet t/b
+	await 5 busybox ping -c 1 -W 2 10.77.0.14 >/dev/null
+	equal "$(field t/b '.unsupported | tostring | contains("network")')" false
+	vps ip del --quiet t/a 10.77.0.13
+}
+
+@test "an address changes hands the moment its instance has stopped" {
+	local i
+	for i in 1 2 3; do
+		vps ip add --quiet t/b 10.77.0.13
+		vps stop --force --quiet t/b
+		vps ip del --quiet t/b 10.77.0.13
+		vps ip add --quiet t/a 10.77.0.13
+		busybox ping -c 1 -W 2 10.77.0.13 >/dev/null
+		vps ip del --quiet t/a 10.77.0.13
+		vps start --quiet t/b
+	done
+}
+
 @test "vps create --network: interfaces with chosen and with named addresses" {
 	make_instance t/n --network nat0 --network pub,198.51.100.9,2001:db8:1::9
 	contains "$(addresses t/n 0)" "10.77.0."

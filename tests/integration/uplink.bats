@@ -85,6 +85,50 @@ unanswered() {
 	unanswered 7
 }
 
+@test "the other end of the uplink is taken away for a while: the host answers again" {
+	seen 5
+	world ip link set out0 down
+	sleep 1
+	world ip link set out0 up
+	world ip -6 addr add "$WORLD6/64" dev out0 nodad
+	world ip route replace 198.51.100.0/28 dev out0
+	world ip -6 route replace 2001:db8:1::/64 dev out0
+	await 5 seen 5
+	await 5 seen 6
+}
+
+@test "somebody takes the host's end of a guest down: it is up again, with all that belongs to it" {
+	local end
+	end=$(host_end t/a)
+	seen 5
+	ip link set "$end" down
+	sleep 1
+	seen 5
+	inside t/a ping -c 1 -W 2 "$WORLD4" >/dev/null
+}
+
+@test "the uplink is another one by its name: the host answers there, and no longer on the other" {
+	ip link set up0 down
+	ip link set up0 name old0
+	uplink_again_beside
+	await 5 seen 5
+	ip link set old0 up
+	sleep 0.5
+	[[ $(ip neigh show proxy dev old0) != *198.51.100.5* ]] || fail "$(ip neigh show proxy)"
+	ip link del old0
+	ip link del up0
+	uplink_again
+	await 5 seen 5
+	await 5 seen 6
+}
+
+# Another one while the one that was renamed is there.
+uplink_again_beside() {
+	world ip link set out0 down
+	world ip link set out0 name out1
+	uplink_again
+}
+
 @test "the uplink is made anew: the host answers on the new one" {
 	ip link del up0
 	uplink_again
