@@ -117,6 +117,17 @@ static int wait_op(const struct cli *cli, json_t **op, struct err *err)
 	return 0;
 }
 
+void cli_add_query(struct sbuf *path, const char *key, const char *value)
+{
+	_cleanup_free_ char *escaped = value ? url_escape(value) : NULL;
+
+	if (!value)
+		return;
+	sbuf_addf(path, "%c%s=%s", strchr(sbuf_str(path), '?') ? '&' : '?', key,
+		  escaped ? escaped : "");
+	path->failed |= !escaped;
+}
+
 int cli_list_of_tenant(struct cli *cli, int argc, char **argv, const char *what, json_t **ret)
 {
 	int code, n = cli_parse(cli, argc, argv, NULL, 0, 1, &code);

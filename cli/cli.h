@@ -81,6 +81,9 @@ int cli_put(json_t *body, const char *key, const char *text, const char *what);
  * matter. */
 int cli_call(const struct cli *cli, const char *method, const char *path, json_t *body,
 	     json_t **ret);
+/* "&key=value" behind the others, escaped; NULL = nothing. The buffer says at the end whether that
+ * failed. */
+void cli_add_query(struct sbuf *path, const char *key, const char *value);
 /* For verbs with the words [TENANT]: gets /v1/WHAT, of that tenant alone where it is given. Prints
  * it when JSON is wanted; *ret is set on success. Returns what the verb shall. */
 int cli_list_of_tenant(struct cli *cli, int argc, char **argv, const char *what, json_t **ret);
@@ -166,6 +169,7 @@ int cmd_plan_show(struct cli *cli, int argc, char **argv);
 int cmd_tenant_ls(struct cli *cli, int argc, char **argv);
 int cmd_tenant_show(struct cli *cli, int argc, char **argv);
 int cmd_network_ls(struct cli *cli, int argc, char **argv);
+int cmd_usage(struct cli *cli, int argc, char **argv);
 int cmd_ip_ls(struct cli *cli, int argc, char **argv);
 int cmd_ip_add(struct cli *cli, int argc, char **argv);
 int cmd_ip_del(struct cli *cli, int argc, char **argv);

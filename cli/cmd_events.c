@@ -1,23 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vps events: what happened on this host. */
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "cli/cli.h"
 #include "cli/client.h"
-
-/* "&key=value" behind the others; the buffer says at the end whether that failed. */
-static void add_query(struct sbuf *path, const char *key, const char *value)
-{
-	_cleanup_free_ char *escaped = value ? url_escape(value) : NULL;
-	if (!value)
-		return;
-	sbuf_addf(path, "%c%s=%s", strchr(sbuf_str(path), '?') ? '&' : '?', key,
-		  escaped ? escaped : "");
-	path->failed |= !escaped;
-}
 
 static void print_events(const json_t *answer)
 {
@@ -55,9 +42,9 @@ int cmd_events(struct cli *cli, int argc, char **argv)
 			return CLI_USAGE;
 	}
 	sbuf_adds(&path, "/v1/events");
-	add_query(&path, "instance", n > 0 ? argv[0] : NULL);
-	add_query(&path, "since", since);
-	add_query(&path, "limit", limit);
+	cli_add_query(&path, "instance", n > 0 ? argv[0] : NULL);
+	cli_add_query(&path, "since", since);
+	cli_add_query(&path, "limit", limit);
 	if (!sbuf_ok(&path)) {
 		fprintf(stderr, "vps: out of memory\n");
 		return CLI_FAILED;

@@ -281,6 +281,24 @@ static void print_firewall(const json_t *rules)
 		line("firewall", has_allow ? "else deny" : "else allow");
 }
 
+static void print_transfer(const json_t *t)
+{
+	char used[CLI_TEXT], monthly[CLI_TEXT], text[4 * CLI_TEXT];
+
+	if (!t)
+		return;
+	size_of(used, json_object_get(t, "used"));
+	size_of(monthly, json_object_get(t, "monthly"));
+	(void)str_fmt(text, sizeof(text), "%s%s%s (public, %s) since %.16s%s%.16s%s", used,
+		      json_is_null(json_object_get(t, "monthly")) ? "" : " of ",
+		      json_is_null(json_object_get(t, "monthly")) ? "" : monthly,
+		      text_of(t, "count"), text_of(t, "from"),
+		      json_is_null(json_object_get(t, "resets")) ? ", never reset" : ", resets ",
+		      json_is_null(json_object_get(t, "resets")) ? "" : text_of(t, "resets"),
+		      json_is_true(json_object_get(t, "is_over")) ? "; used up" : "");
+	line("transfer", text);
+}
+
 static void print_instance(const json_t *v)
 {
 	char text[CLI_TEXT * 2], age[CLI_TEXT];
@@ -321,6 +339,8 @@ static void print_instance(const json_t *v)
 		line("cpus", text_of(v, "cpus"));
 	print_nics(json_object_get(v, "network"));
 	print_firewall(json_object_get(v, "firewall"));
+	if (json_array_size(json_object_get(v, "network")) > 0)
+		print_transfer(json_object_get(v, "transfer"));
 	line("protected", json_is_true(json_object_get(v, "protected")) ? "yes" : "no");
 	print_thrash(json_object_get(v, "thrash"));
 	print_usage(json_object_get(v, "usage"));

@@ -118,6 +118,17 @@ const struct verb cli_verbs[] = {
 	 "vps port add acme/web1 8080:80/tcp", cmd_port_add},
 	{"port del", "TENANT/NAME PORT/tcp|udp... [--nic N]", "forward ports of the host no longer",
 	 "vps port del acme/web1 8080/tcp", cmd_port_del},
+	{"usage", "[TENANT[/NAME]] [--month YYYY-MM|--periods] [--csv]",
+	 "show what instances have sent and received",
+	 "--month YYYY-MM    of that calendar month (UTC); without it the present one\n"
+	 "--periods          of billing periods instead, as their transfer counts\n"
+	 "--csv              all counters, for programs\n"
+	 "Counted are the bytes of layer 3 (IP with its headers) of packets that passed the "
+	 "filter:\n"
+	 "OUT behind the rate limit, IN before it. What goes to or comes from private addresses "
+	 "is\n"
+	 "apart. Those that were deleted are shown, too.",
+	 cmd_usage},
 	{"host lock", "[--reason TEXT]", "let nobody create instances on this host",
 	 "Those that are there are not touched: they start, stop and change as before.",
 	 cmd_host_lock},

@@ -359,3 +359,13 @@ int spec_plan_ref_parse(const char *ref, char ret_name[SPEC_NAME_TEXT], uint64_t
 	*ret_version = version;
 	return 0;
 }
+
+const char *spec_transfer_count_name(enum spec_transfer_count count)
+{
+	return (unsigned)count < SPEC_TRANSFER_COUNT_MAX ? count_names[count] : NULL;
+}
+
+const char *spec_transfer_reset_name(enum spec_transfer_reset reset)
+{
+	return (unsigned)reset < SPEC_RESET_MAX ? reset_names[reset] : NULL;
+}

@@ -128,6 +128,10 @@ int spec_plan_check(const struct spec_plan *p, const struct json_where *w);
  * cpu.weight is 100 per guaranteed core, 1..10000. */
 void spec_plan_to_limits(const struct spec_plan *p, struct cg_limits *ret);
 
+/* "total", ... and "first", ... */
+const char *spec_transfer_count_name(enum spec_transfer_count count);
+const char *spec_transfer_reset_name(enum spec_transfer_reset reset);
+
 /* "small" or "small@3": ret_version 0 = the newest. -EINVAL when malformed. */
 #define SPEC_NAME_TEXT 64
 int spec_plan_ref_parse(const char *ref, char ret_name[SPEC_NAME_TEXT], uint64_t *ret_version);

@@ -91,7 +91,7 @@ static const struct item_row item_rows[] = {
 static const struct spec_support host_support[] = {
 	{"sharing", "image files are shared by all instances of the host"},
 	{"networks", NULL},
-	{"sample", "usage is read when it is asked for"},
+	{"sample", NULL},
 	{NULL, NULL},
 };
 

@@ -67,6 +67,9 @@ enum net_nic_flags {
 	NET_NIC_OPEN = 1u << 1,	   /* guests of other tenants reach it as the world does */
 	NET_NIC_CLOSED = 1u << 2,  /* what no rule is about does not come in */
 	NET_NIC_NO_SMTP = 1u << 3, /* nothing goes out to TCP port 25 */
+	/* Its counters are none of its facts: they come with net_filter_count(), and stay when the
+	 * facts go. */
+	NET_NIC_COUNTED_APART = 1u << 15,
 };
 
 struct net_ports {
@@ -159,6 +162,17 @@ int net_filter_remove(struct net_filter *f, const struct net_filter_nic *nics, s
  * connections of what stays go on. */
 int net_filter_change(struct net_filter *f, const struct net_filter_nic *old, size_t n_old,
 		      const struct net_filter_nic *now, size_t n_now, struct err *err);
+
+/* Counters of interfaces with these names of their host ends (IFNAMSIZ each, padded with NULs),
+ * with or without facts: those that are there already go on. */
+int net_filter_count(struct net_filter *f, const char (*names)[IFNAMSIZ], size_t n,
+		     struct err *err);
+/* Removes them. -ENOENT when they are not there. */
+int net_filter_uncount(struct net_filter *f, const char (*names)[IFNAMSIZ], size_t n,
+		       struct err *err);
+/* A number of the socket that owns the table: no other socket has it until the host is booted anew,
+ * and all copies of this one have. (SO_COOKIE) */
+int net_filter_cookie(const struct net_filter *f, uint64_t *ret, struct err *err);
 
 /* For each counter that is there; a negative number ends it. */
 typedef int net_filter_visit(void *arg, const char *nic, enum net_way way, int family,

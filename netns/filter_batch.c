@@ -151,8 +151,10 @@ static size_t add_request(struct nl_batch *b, const char *table, bool is_new,
 	const struct nfgenmsg h = filter_header(row->is_arp ? NFPROTO_ARP : NFPROTO_INET);
 	/* What may be there already is no error. */
 	uint16_t flags =
-		(uint16_t)(NLM_F_CREATE |
-			   (e->set == FILTER_ARMED || e->set == FILTER_ARP_ARMED ? 0 : NLM_F_EXCL));
+		(uint16_t)(NLM_F_CREATE | (e->set == FILTER_ARMED || e->set == FILTER_ARP_ARMED ||
+							   row->kind == FILTER_COUNTER
+						   ? 0
+						   : NLM_F_EXCL));
 	size_t list, k = 0;
 	char which[80];
 

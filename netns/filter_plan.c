@@ -305,7 +305,7 @@ static void plan_caps(struct filter_plan *p, const struct net_filter_nic *nic)
 		}
 }
 
-static void plan_counters(struct filter_plan *p, const struct net_filter_nic *nic)
+void filter_plan_counters(struct filter_plan *p, const struct net_filter_nic *nic)
 {
 	static const uint8_t families[] = {NFPROTO_IPV4, NFPROTO_IPV6};
 
@@ -341,7 +341,8 @@ static int plan_nic(struct filter_plan *p, const struct net_filter_nic *nic, str
 		begin_named(p, FILTER_FIREWALLS, nic)->nic = nic;
 	plan_flags(p, nic);
 	plan_caps(p, nic);
-	plan_counters(p, nic);
+	if (!(nic->flags & NET_NIC_COUNTED_APART))
+		filter_plan_counters(p, nic);
 	return 0;
 }
 

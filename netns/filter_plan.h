@@ -96,6 +96,8 @@ void filter_plan_done(struct filter_plan *p);
 /* The interfaces, and what they point to, have to live as long as the plan. */
 int filter_plan_nics(struct filter_plan *p, const struct net_filter_nic *nics, size_t n,
 		     struct err *err);
+/* Only the counters of one. */
+void filter_plan_counters(struct filter_plan *p, const struct net_filter_nic *nic);
 int filter_plan_host(struct filter_plan *p, const struct net_filter_host *h, struct err *err);
 void filter_plan_arm(struct filter_plan *p);
 /* Sorts by set and key. -EEXIST when an element is there twice that may not, -ENOMEM when building

@@ -34,6 +34,8 @@ json_t *api_instance(struct inst *i, bool whole); /* whole: with limits read ane
 json_t *api_nics(const struct inst *i);
 /* The rules of its firewall, as in its document. */
 json_t *api_firewall(const struct inst *i);
+/* Its billing period, and the transfer that it is configured for. */
+json_t *api_transfer(const struct inst *i);
 json_t *api_plan(const struct inst_plan *p);
 json_t *api_tenant(const struct inst_tenant *t);
 /* What its instances have of its quota together, and what the kernel holds of it. */
@@ -108,6 +110,7 @@ int api_networks_list(struct request *rq, struct err *err);
 int api_addresses_list(struct request *rq, struct err *err);
 int api_ports_list(struct request *rq, struct err *err);
 int api_instance_readdress(struct request *rq, struct err *err);
+int api_usage_list(struct request *rq, struct err *err);
 
 int api_images_list(struct request *rq, struct err *err);
 int api_image_get(struct request *rq, struct err *err);

@@ -194,6 +194,7 @@ json_t *api_instance(struct inst *i, bool whole)
 		(void)json_object_set_new(o, "limits", limits_json(i));
 		(void)json_object_set_new(o, "network", api_nics(i));
 		(void)json_object_set_new(o, "firewall", api_firewall(i));
+		(void)json_object_set_new(o, "transfer", api_transfer(i));
 		(void)json_object_set_new(o, "thrash", thrash_json(&i->thrash));
 		if (whole)
 			(void)json_object_set_new(o, "cpus", cpus_json(i));

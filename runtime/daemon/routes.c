@@ -49,6 +49,7 @@ const struct route api_routes[] = {
 	ROUTE("GET", "/v1/networks", api_networks_list),
 	ROUTE("GET", "/v1/addresses", api_addresses_list),
 	ROUTE("GET", "/v1/ports", api_ports_list),
+	ROUTE("GET", "/v1/usage", api_usage_list),
 
 	ROUTE("GET", "/v1/images", api_images_list),
 	{

@@ -121,6 +121,7 @@ void db_drop_inst(struct store_txn *t, const struct inst *i)
 {
 	store_txn_add(t, "DELETE FROM id_ranges WHERE instance_id = ?", "s", i->id);
 	store_txn_add(t, "DELETE FROM instances WHERE id = ?", "s", i->id);
+	db_drop_marks(t, i->id);
 }
 
 void db_add_plan(struct store_txn *t, const struct inst_plan *p)
@@ -469,6 +470,8 @@ int db_load(struct inst_manager *m, struct err *err)
 			       load_inst, m, err);
 	if (r >= 0)
 		r = db_load_net(m, err);
+	if (r >= 0)
+		r = db_load_usage(m, err);
 	if (r >= 0)
 		r = store_load(m->store,
 			       "SELECT * FROM (SELECT id, kind, status, target, instance_id, "

@@ -151,6 +151,8 @@ static void describe_facts(struct inst *i, const struct spec_network *net,
 		f->flags |= NET_NIC_NO_SMTP;
 	if (net->mode == SPEC_NETWORK_ROUTED)
 		f->flags |= NET_NIC_OPEN;
+	/* What is counted is money: it does not go with the facts. */
+	f->flags |= NET_NIC_COUNTED_APART;
 }
 
 static bool has_family(const struct inst_nic *nic, uint8_t family)
@@ -323,8 +325,14 @@ int links_files(const struct inst *i, struct guest_files *ret, struct err *err)
 static int tell_filter(struct inst *i, struct inst_links *l, struct err *err)
 {
 	struct net_filter *f = &i->manager->network->filter;
-	int r = net_filter_add(f, l->facts, l->n, err);
+	char names[NET_NICS][IFNAMSIZ];
+	int r;
 
+	for (size_t n = 0; n < l->n; n++)
+		memcpy(names[n], l->facts[n].name, IFNAMSIZ);
+	r = net_filter_count(f, (const char(*)[IFNAMSIZ])names, l->n, err);
+	if (r >= 0)
+		r = net_filter_add(f, l->facts, l->n, err);
 	if (r >= 0)
 		l->has_facts = true;
 	return r;

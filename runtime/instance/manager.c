@@ -257,6 +257,8 @@ static int open_all(struct inst_manager *m, const struct inst_config *c, struct 
 	if (r >= 0)
 		r = network_open(m, err);
 	if (r >= 0)
+		r = usage_open(m, err);
+	if (r >= 0)
 		r = job_pool_new(m->event, c->job_path, &m->jobs, err);
 	if (r >= 0)
 		r = capacity_start(m, err);
@@ -378,6 +380,7 @@ void manager_start_step(struct inst_manager *m, const struct err *err)
 		ready(m->ready_arg, NULL);
 	inst_queue_next(m);
 	thrash_start(m);
+	usage_start(m);
 }
 
 void inst_manager_free(struct inst_manager *m)
@@ -385,6 +388,7 @@ void inst_manager_free(struct inst_manager *m)
 	if (!m)
 		return;
 	m->is_closing = true;
+	usage_close(m);
 	capacity_stop(m);
 	thrash_stop(m);
 	keeper_link_stop(m);

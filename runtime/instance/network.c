@@ -224,12 +224,19 @@ static int load(struct inst_manager *m, struct err *err)
 }
 
 /* The first name that no earlier vpsd has left a table of. */
-static void choose_table(struct network *n)
+static void choose_table(const struct inst_manager *m)
 {
+	struct network *n = m->network;
+
 	n->table = 0;
-	while (n->table < NETWORK_TABLES - 1 && n->old[n->table].sock.fd >= 0)
+	while (n->table < NETWORK_TABLES && n->old[n->table].sock.fd >= 0)
 		n->table++;
-	/* Three of them: vpsd was killed in the middle more than once. Two hold as well. */
+	/* Three of them: vpsd was killed in the middle more than once. Two hold as well; not the
+	 * one whose counters are those that count. */
+	if (n->table == NETWORK_TABLES)
+		do
+			n->table--;
+		while (n->table > 0 && usage_refers(m, &n->old[n->table]));
 	if (n->old[n->table].sock.fd >= 0) {
 		(void)net_filter_drop(&n->old[n->table], NULL);
 		net_filter_done(&n->old[n->table]);
@@ -242,7 +249,7 @@ static void begin_load(struct inst_manager *m)
 	struct err err = ERR_INIT;
 
 	n->state = NETWORK_LOADING;
-	choose_table(n);
+	choose_table(m);
 	if (n->host.fd < 0 && nl_sock_open(NETLINK_ROUTE, &n->host, &err) < 0)
 		network_failed(m, &err);
 	else if (network_watch_open(m, &err) < 0 || prepare_host(m, &err) < 0 || load(m, &err) < 0)
@@ -323,6 +330,8 @@ static int on_again(sd_event_source *s, uint64_t usec, void *arg)
 			network_hold(m);
 		if (m->is_ready && !n->is_armed)
 			network_recovered(m);
+		else if (n->is_armed && n->is_held && !n->is_alone)
+			drop_old(m);
 	} else if (n->state == NETWORK_FAILED && n->asked < NETWORK_TABLES) {
 		n->asked = 0;
 		ask_next(m);
@@ -367,7 +376,8 @@ bool network_start(struct inst_manager *m)
 	return n->state == NETWORK_NONE || n->state == NETWORK_READY || n->state == NETWORK_FAILED;
 }
 
-static void drop_old(struct inst_manager *m)
+/* What they have counted is durable. */
+static void drop_counted(struct inst_manager *m)
 {
 	struct network *n = m->network;
 	struct err err = ERR_INIT;
@@ -385,6 +395,18 @@ static void drop_old(struct inst_manager *m)
 		(void)keeper_client_unhold(m->keeper.client, key, (struct keeper_call){0}, NULL);
 	}
 	keeper_link_poke(m);
+}
+
+static void drop_old(struct inst_manager *m)
+{
+	struct network *n = m->network;
+	struct err err = ERR_INIT;
+
+	n->is_alone = usage_take_over(m, n->old, NETWORK_TABLES, drop_counted, &err) >= 0;
+	if (!n->is_alone) {
+		log_error("an earlier packet filter stays until it is counted: %s", err_text(&err));
+		try_later(m);
+	}
 }
 
 /* Answers on an uplink for addresses that nobody has here: the address may be another host's. */

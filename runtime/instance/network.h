@@ -49,6 +49,7 @@ struct network {
 	int job_sock;			       /* over which it hands the table over; -1 = none */
 	bool is_held;			       /* the keeper has a copy of it */
 	bool is_armed;			       /* all guests that run are in it */
+	bool is_alone;			       /* earlier ones are counted, and go */
 	uint32_t last_tenant;		       /* numbers that the filter knows tenants by */
 	sd_event_source *again;
 	struct net_seen seen; /* while guests that were found are looked at */

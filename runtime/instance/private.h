@@ -16,6 +16,7 @@
 #include "runtime/instance/policy.h"
 #include "runtime/instance/store.h"
 #include "runtime/instance/thrash.h"
+#include "runtime/instance/usage_private.h"
 #include "runtime/keeper/client.h"
 #include "runtime/sandbox/sandbox.h"
 
@@ -103,12 +104,15 @@ struct inst_private {
 	uint64_t cleanup_delay, cleanup_until; /* usec */
 	uint64_t freeze_delay, freeze_until;   /* usec */
 
-	struct inst_links *links;    /* of a guest that runs or is about to; NULL = none */
-	struct inst_devices devices; /* while it is up: what it was started with */
-	bool net_changed;	     /* its interfaces are to be written with it */
-	bool is_frozen;		     /* its cgroup was told to be */
-	bool had_place;		     /* it ran since the host was booted */
-	bool is_asked;		     /* the end of this boot was asked for */
+	struct inst_links *links;	   /* of a guest that runs or is about to; NULL = none */
+	struct usage_mark marks[NET_NICS]; /* usage.c */
+	struct usage_lead leads[NET_NICS]; /* while a table takes over from another */
+	bool is_counted;		   /* marks are to be written */
+	struct inst_devices devices;	   /* while it is up: what it was started with */
+	bool net_changed;		   /* its interfaces are to be written with it */
+	bool is_frozen;			   /* its cgroup was told to be */
+	bool had_place;			   /* it ran since the host was booted */
+	bool is_asked;			   /* the end of this boot was asked for */
 	bool is_ending; /* from the end of the guest until it is cleaned up and recorded */
 	bool has_said_ready;
 	bool is_failed;	    /* given up, as the database has it */
@@ -223,7 +227,8 @@ struct inst_manager {
 	struct alloc_ranges *ranges;
 	struct inst_addresses *addresses; /* addresses.c */
 	struct network *network;
-	struct inst **insts; /* sorted by full name */
+	struct usage_book *book; /* traffic */
+	struct inst **insts;	 /* sorted by full name */
 	size_t n_insts;
 	struct admission_host machine;
 	struct admission_load load; /* of all instances, by their plans: inst_host_load() */

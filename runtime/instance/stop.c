@@ -220,6 +220,7 @@ static void delete_committed(struct inst *i, const struct err *err)
 	inst_forget_owed(i);
 	i->op = NULL;
 	links_drop(i);
+	usage_drop(i);
 	inst_unregister(i);
 	if (op)
 		op_end(op, NULL, NULL, NULL);
@@ -237,6 +238,7 @@ static void on_removed(void *arg, const char *code, const struct err *err, json_
 	}
 	(void)path_remove_tree(i->manager->log_fd, i->id, NULL);
 	(void)path_remove_tree(i->manager->run_fd, i->id, NULL);
+	usage_last(i);
 	t = store_txn_new(i->manager->store);
 	db_drop_inst(t, i);
 	if (i->op)

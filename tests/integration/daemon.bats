@@ -149,9 +149,9 @@ refused() {
 	contains "$output" "listen[1].unix: \"$T/b.sock\" cannot be served"
 	refused '{"listen": [{"tcp": "127.0.0.1:9180"}], "tolerate_unsupported": ["*"]}'
 	contains "$output" 'listen: has no unix socket'
-	refused '{"sharing": "tenant", "sample": "10s"}'
+	refused '{"sharing": "tenant", "backup_targets": [{"target": "nas", "path": "/mnt"}]}'
 	contains "$output" "sharing (image files are shared by all instances of the host)"
-	contains "$output" "sample (usage is read when it is asked for)"
+	contains "$output" "backup_targets (not supported by this build)"
 	refused "{\"webhooks\": [{\"url\": \"http://localhost/\"}], \"run\": \"$T/other\"}"
 	contains "$output" "this host cannot enforce webhooks"
 	contains "$output" '"tolerate_unsupported": ["webhooks"]'

@@ -100,7 +100,8 @@ api() {
 @test "a database of an earlier version gets the table" {
 	kill_vpsd TERM
 	sqlite3 "$T/state/vpsd.db" '
-		DROP TABLE forwards; DROP TABLE addresses; DROP TABLE nics; DROP TABLE events; PRAGMA user_version = 4'
+		DROP TABLE forwards; DROP TABLE addresses; DROP TABLE nics; DROP TABLE events; DROP TABLE usage;
+		DROP TABLE usage_marks; ALTER TABLE instances DROP COLUMN suspend_by; PRAGMA user_version = 4'
 	start_vpsd
 	equal "$(vps events --json | jq -c '[.events, .next]')" '[[],0]'
 	vps start --quiet t/a

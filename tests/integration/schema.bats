@@ -114,11 +114,11 @@ agrees() {
 @test "vpsd --validate: between documents, and what vpsd would not start with" {
 	tiny_plan >"$D/p.json"
 	echo '{"tenant": "t", "instances": [{"name": "a", "plan": "other", "image": "i"}]}' >"$D/t.json"
-	echo '{"sample": "10s"}' >"$D/vpsd.json"
+	echo '{"sharing": "none"}' >"$D/vpsd.json"
 	run vpsd --validate "$D/p.json" "$D/t.json" "$D/vpsd.json"
 	[ "$status" -eq 1 ]
 	contains "$output" "$D/t.json: instances[0].plan: plan \"other\" does not exist; there are tiny"
-	contains "$output" "$D/vpsd.json: sample: is not supported: usage is read when it is asked for"
+	contains "$output" "$D/vpsd.json: sharing: is not supported: image files are shared by all instances of the host"
 	# Without any plan, those of the host may be meant: this is said.
 	run vpsd --validate "$D/t.json"
 	[ "$status" -eq 0 ]

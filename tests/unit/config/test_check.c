@@ -78,10 +78,12 @@ static void cross_checks(void **state)
 		{{"{\"tenant\": \"t\"}", "{\"tenant\": \"t\"}"},
 		 "1.json: tenant: \"t\" has a document already, 0.json\n"},
 		/* What this build does not do, as vpsd says it at its start. */
-		{{"{\"sample\": \"10s\", \"webhooks\": [{\"url\": \"http://x\"}], "
-		  "\"tolerate_unsupported\": [\"webhooks\"]}"},
-		 "0.json: sample: is not supported: usage is read when it is asked for; leave the "
-		 "key out, or tolerate it with \"tolerate_unsupported\": [\"sample\"]\n"},
+		{{"{\"sample\": \"10s\", \"sharing\": \"none\", \"webhooks\": [{\"url\": "
+		  "\"http://x\"}], \"tolerate_unsupported\": [\"webhooks\"]}"},
+		 "0.json: sharing: is not supported: image files are shared by all instances of "
+		 "the "
+		 "host; leave the key out, or tolerate it with \"tolerate_unsupported\": "
+		 "[\"sharing\"]\n"},
 		{{"{}", "{}"}, "1.json: is a second host document; 0.json is the first\n"},
 		{{PLAN("a", "1", "1GiB"),
 		  "{\"tenant\": \"t\", \"quota\": {\"cores\": 3, \"memory\": \"2GiB\", \"disk\": "
@@ -369,7 +371,7 @@ static void host_items(void **state)
 			  "[{\"network\": \"a\", \"mode\": \"nat\", \"ipv4\": "
 			  "[\"10.0.0.0/8\"]}], \"backup_targets\": [{\"target\": \"nas\", "
 			  "\"path\": \"/mnt\"}]}",
-			  "sample backup_targets ");
+			  "backup_targets ");
 }
 
 /* The shipped host document starts vpsd. */

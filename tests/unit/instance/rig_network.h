@@ -32,10 +32,60 @@ void network_hold(struct inst_manager *m)
 	(void)m;
 }
 
-void network_recovered(struct inst_manager *m)
+static inline void rig_no_olds(struct inst_manager *m)
 {
 	(void)m;
 }
+
+void network_recovered(struct inst_manager *m)
+{
+	assert_int_equal(usage_take_over(m, NULL, 0, rig_no_olds, NULL), 0);
+}
+
+/* --- counters -------------------------------------------------------------------------------- */
+
+int usage_source(const struct inst_manager *m, const struct net_filter *f,
+		 char ret[USAGE_SOURCE_TEXT], struct err *err)
+{
+	(void)err;
+	return str_fmt(ret, USAGE_SOURCE_TEXT, "%s.%d", m->boot_id, f->sock.fd);
+}
+
+int usage_table_read(const struct inst_manager *m, struct net_filter *f, struct usage_table *ret,
+		     struct err *err)
+{
+	struct rig_table *t = rig->tables;
+
+	if (rig->deaf_tables)
+		return err_set(err, EIO, "no answer");
+	while (t->fd != f->sock.fd)
+		t++;
+	assert_int_equal(usage_source(m, f, ret->source, err), 0);
+	ret->nics = calloc(t->n + 1, sizeof(*ret->nics));
+	assert_non_null(ret->nics);
+	ret->n = t->n;
+	memcpy(ret->nics, t->nics, t->n * sizeof(*t->nics));
+	/* A packet comes as soon as one table was read. */
+	for (size_t k = 0; rig->hasty_reads > 0 && k < 3; k++)
+		for (size_t n = 0; n < rig->tables[k].n; n++) {
+			rig->tables[k].nics[n].raw.v4[NET_IN_PUBLIC].bytes += 100;
+			rig->tables[k].nics[n].raw.v4[NET_IN_PUBLIC].packets++;
+		}
+	rig->hasty_reads -= rig->hasty_reads > 0;
+	return 0;
+}
+
+int usage_table_forget(struct inst_manager *m, const char (*names)[IFNAMSIZ], size_t n,
+		       struct err *err)
+{
+	(void)m;
+	(void)err;
+	if (n > 0)
+		memcpy(rig->forgotten, names[0], IFNAMSIZ);
+	return 0;
+}
+
+/* --- links ----------------------------------------------------------------------------------- */
 
 const char *network_why_not(const struct inst_manager *m)
 {

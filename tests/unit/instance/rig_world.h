@@ -35,6 +35,7 @@
 #include "runtime/instance/apply.h"
 #include "runtime/instance/manager.h"
 #include "runtime/instance/store.h"
+#include "runtime/instance/usage_private.h"
 #include "runtime/keeper/proto.h"
 #include "runtime/sandbox/mounts.h"
 #include "runtime/sandbox/sandbox.h"
@@ -73,8 +74,19 @@ struct rig_held {
 	int fd;
 };
 
+/* A table of the packet filter, known by the fd of its socket. */
+struct rig_table {
+	int fd;
+	struct usage_nic nics[8];
+	size_t n;
+};
+
 struct rig {
 	char dir[64], path[256];
+	struct rig_table tables[3]; /* the first is that of this vpsd */
+	unsigned hasty_reads;	    /* reads after which each counter goes on */
+	bool deaf_tables;
+	char forgotten[IFNAMSIZ]; /* whose counters were removed last */
 	bool is_cut, deaf_filter; /* the last guest that was looked at; nobody is cut off */
 	sd_event *event;
 	struct spec_host host;

@@ -475,10 +475,11 @@ static void test_migration(void **state)
 {
 	(void)state;
 	vpsd_down();
-	rig_sql("DROP TABLE forwards; DROP TABLE addresses; DROP TABLE nics; PRAGMA user_version = "
-		"5");
+	rig_sql("DROP TABLE forwards; DROP TABLE addresses; DROP TABLE nics; DROP TABLE usage; "
+		"DROP TABLE usage_marks; ALTER TABLE instances DROP COLUMN suspend_by; PRAGMA "
+		"user_version = 5");
 	vpsd_up();
-	assert_int_equal(rig_number("PRAGMA user_version"), 6);
+	assert_int_equal(rig_number("PRAGMA user_version"), 7);
 	create_with("a", "[{\"network\": \"nat0\", \"ipv6\": \"none\"}]");
 	rows(1, 1, 0);
 	/* The database by itself keeps an address and a port to one instance. */

@@ -131,6 +131,33 @@ static void planned(void **state)
 	assert_int_equal(e[1].b, 10);
 }
 
+/* Counters that are none of the facts. */
+static void counted_apart(void **state)
+{
+	_cleanup_filter_plan_ struct filter_plan p = FILTER_PLAN_INIT;
+	_cleanup_filter_plan_ struct filter_plan counters = FILTER_PLAN_INIT;
+	struct net_filter f = NET_FILTER_INIT;
+	char bad[1][IFNAMSIZ];
+	struct err err = ERR_INIT;
+	struct sample s;
+
+	(void)state;
+	sample(&s);
+	s.nic.flags |= NET_NIC_COUNTED_APART;
+	assert_int_equal(filter_plan_nics(&p, &s.nic, 1, &err), 0);
+	for (unsigned w = 0; w < NET_WAY_MAX; w++)
+		assert_int_equal(count(&p, (enum filter_set)(FILTER_OUT_PUBLIC + w)), 0);
+	assert_int_equal(count(&p, FILTER_NICS), 1);
+	filter_plan_counters(&counters, &s.nic);
+	assert_int_equal(filter_plan_finish(&counters, &err), 0);
+	assert_int_equal(counters.n, 2 * NET_WAY_MAX);
+	assert_int_equal(net_filter_count(&f, NULL, 0, &err), 0);
+	memset(bad, 'x', sizeof(bad));
+	assert_int_equal(net_filter_count(&f, (const char(*)[IFNAMSIZ])bad, 1, &err), -EINVAL);
+	bad[0][0] = '\0';
+	assert_int_equal(net_filter_uncount(&f, (const char(*)[IFNAMSIZ])bad, 1, &err), -EINVAL);
+}
+
 static void no_tenant(struct sample *s)
 {
 	s->nic.tenant = 0;
@@ -379,9 +406,14 @@ static void requested(void **state)
 
 		assert_true(mnl_nlmsg_ok(m, left));
 		assert_int_equal(m->nlmsg_type, filter_type(NFT_MSG_NEWSETELEM));
-		assert_int_equal(m->nlmsg_flags,
-				 NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
 		set = set_of(m, &elems);
+		/* Counters that are there go on. */
+		assert_int_equal(
+			m->nlmsg_flags,
+			NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE |
+				(str_has_suffix(set, "_public") || str_has_suffix(set, "_private")
+					 ? 0
+					 : NLM_F_EXCL));
 		forwards += str_has_prefix(set, "forward4");
 		members += str_eq(set, "members");
 	}
@@ -483,6 +515,7 @@ int main(void)
 		cmocka_unit_test(planned),   cmocka_unit_test(refused),
 		cmocka_unit_test(changed),   cmocka_unit_test(hosts),
 		cmocka_unit_test(requested), cmocka_unit_test(firewalled),
+		cmocka_unit_test(counted_apart),
 		cmocka_unit_test(adopted),
 	};
 
