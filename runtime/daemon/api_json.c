@@ -144,8 +144,9 @@ static json_t *suspension_json(const struct inst_suspension *s)
 {
 	if (!s->mode)
 		return json_null();
-	return json_pack("{s:s, s:s, s:o}", "mode", inst_suspend_name(s->mode), "reason", s->reason,
-			 "since", api_time(s->since));
+	return json_pack("{s:s, s:s, s:o, s:s}", "mode", inst_suspend_name(s->mode), "reason",
+			 s->reason, "since", api_time(s->since), "by",
+			 s->by == INST_SUSPEND_BY_TRANSFER ? "transfer" : "operator");
 }
 
 static json_t *thrash_json(const struct inst_thrash *t)

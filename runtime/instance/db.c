@@ -102,15 +102,17 @@ void db_put_inst(struct store_txn *t, const struct inst *i)
 		      "UPDATE instances SET phase = ?, desired = ?, plan = ?, plan_version = ?, "
 		      "doc = ?, file_fields = ?, boot = ?, exit_boot = ?, last_exit = ?, "
 		      "failures = ?, failed = ?, error = ?, hostname_done = ?, "
-		      "restart_needed = ?, suspend = ?, suspend_since = ?, suspend_reason = ? "
+		      "restart_needed = ?, suspend = ?, suspend_since = ?, suspend_reason = ?, "
+		      "suspend_by = ? "
 		      "WHERE id = ?",
-		      "iisisiiiiiissiiiss", (int64_t)i->phase, (int64_t)i->desired,
+		      "iisisiiiiiissiiisis", (int64_t)i->phase, (int64_t)i->desired,
 		      i->plan->spec.name, (int64_t)i->plan->spec.version, doc,
 		      (int64_t)i->file_fields, (int64_t)i->boot, (int64_t)i->p->exit_boot,
 		      (int64_t)i->last_exit, (int64_t)i->failures, (int64_t)i->p->is_failed,
 		      i->error[0] ? i->error : NULL, i->p->hostname_done,
 		      (int64_t)i->restart_needed, (int64_t)i->suspension.mode,
-		      (int64_t)i->suspension.since, i->suspension.reason, i->id);
+		      (int64_t)i->suspension.since, i->suspension.reason, (int64_t)i->suspension.by,
+		      i->id);
 	/* What fails to be written is exchanged for the old one again, and that is a change. */
 	if (i->p->net_changed)
 		db_put_net(t, i);
@@ -291,15 +293,17 @@ enum inst_column {
 	COL_SUSPEND,
 	COL_SUSPEND_SINCE,
 	COL_SUSPEND_REASON,
+	COL_SUSPEND_BY,
 	COL_RANGE,
 };
 
 static int fill_suspension(struct inst_suspension *s, const struct store_row *r)
 {
-	int64_t mode = store_row_int(r, COL_SUSPEND);
+	int64_t mode = store_row_int(r, COL_SUSPEND), by = store_row_int(r, COL_SUSPEND_BY);
 
-	if (mode < 0 || mode >= INST_SUSPEND_MAX)
+	if (mode < 0 || mode >= INST_SUSPEND_MAX || by < 0 || by >= INST_SUSPEND_BY_MAX)
 		return -EBADMSG;
+	s->by = (enum inst_suspend_by)by;
 	s->mode = (enum inst_suspend)mode;
 	s->since = (uint64_t)store_row_int(r, COL_SUSPEND_SINCE);
 	return str_copy(s->reason, sizeof(s->reason), store_row_text(r, COL_SUSPEND_REASON));
@@ -465,7 +469,8 @@ int db_load(struct inst_manager *m, struct err *err)
 			       "SELECT i.id, tenant_id, name, phase, desired, plan, plan_version, "
 			       "digest, doc, by_file, file_fields, created, boot, exit_boot, "
 			       "last_exit, failures, failed, error, hostname_done, "
-			       "restart_needed, suspend, suspend_since, suspend_reason, r.idx "
+			       "restart_needed, suspend, suspend_since, suspend_reason, "
+			       "suspend_by, r.idx "
 			       "FROM instances i LEFT JOIN id_ranges r ON r.instance_id = i.id",
 			       load_inst, m, err);
 	if (r >= 0)

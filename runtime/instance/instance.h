@@ -62,12 +62,20 @@ enum inst_suspend {
 	INST_SUSPEND_MAX,
 };
 
+/* Whose it is. Numbers stand in the database: append only. */
+enum inst_suspend_by {
+	INST_SUSPEND_BY_OPERATOR,
+	INST_SUSPEND_BY_TRANSFER, /* of the plan, which is used up: until it is not */
+	INST_SUSPEND_BY_MAX,
+};
+
 #define INST_REASON_TEXT 256
 
 /* While it is in force nothing starts the instance. */
 struct inst_suspension {
 	enum inst_suspend mode; /* INST_SUSPEND_NONE: not suspended, the rest means nothing */
-	uint64_t since;		/* seconds since the epoch: of the first, when the mode changed */
+	enum inst_suspend_by by;
+	uint64_t since; /* seconds since the epoch: of the first, when the mode changed */
 	char reason[INST_REASON_TEXT]; /* for people; "" = none was given */
 };
 

@@ -338,14 +338,20 @@ static int tell_filter(struct inst *i, struct inst_links *l, struct err *err)
 	return r;
 }
 
+static uint64_t rate_of(uint64_t plan, uint64_t throttle)
+{
+	uint64_t rate = plan < throttle ? plan : throttle;
+
+	return rate == JSON_UNLIMITED ? NET_RATE_NONE : rate;
+}
+
 static int shape(struct inst *i, const struct net_nic *nic, struct err *err)
 {
+	const uint64_t throttle = transfer_throttle(i);
 	const struct spec_plan_network *plan = &i->effective.network;
 	struct nl_sock *host = &i->manager->network->host;
-	const struct net_shape in = {.rate = plan->in == JSON_UNLIMITED ? NET_RATE_NONE : plan->in,
-				     .mtu = nic->mtu};
-	const struct net_shape out = {
-		.rate = plan->out == JSON_UNLIMITED ? NET_RATE_NONE : plan->out, .mtu = nic->mtu};
+	const struct net_shape in = {.rate = rate_of(plan->in, throttle), .mtu = nic->mtu};
+	const struct net_shape out = {.rate = rate_of(plan->out, throttle), .mtu = nic->mtu};
 	struct net_shape_status status;
 	struct net_link link;
 	char ifb[IFNAMSIZ];
@@ -360,7 +366,19 @@ static int shape(struct inst *i, const struct net_nic *nic, struct err *err)
 		r = net_shape_out(host, link.index, ifb, &out, &status, err);
 	if (r >= 0 && !net_shape_is_effective(&out, &status))
 		r = err_set(err, EIO, "the kernel does not hold the rate \"out\"");
+	if (r >= 0)
+		i->p->throttle = throttle;
 	return r < 0 ? r : 0;
+}
+
+int links_shape(struct inst *i, struct err *err)
+{
+	const struct inst_links *l = i->p->links;
+	int r = 0;
+
+	for (size_t n = 0; l && r >= 0 && n < l->n; n++)
+		r = shape(i, &l->nics[n], err);
+	return r;
 }
 
 static int make_links(struct inst *i, int netns, struct err *err)

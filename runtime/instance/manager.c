@@ -161,6 +161,7 @@ void manager_probe_support(struct inst_manager *m)
 		{"network.new_connections", networks},
 		{"network.block_smtp", networks},
 		{"firewall", networks},
+		{"network.transfer", networks},
 		{NULL, NULL},
 	};
 	_Static_assert(sizeof(rows) / sizeof(rows[0]) <= SUPPORT_MAX, "room for every row");

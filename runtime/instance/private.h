@@ -105,6 +105,7 @@ struct inst_private {
 	uint64_t freeze_delay, freeze_until;   /* usec */
 
 	struct inst_links *links;	   /* of a guest that runs or is about to; NULL = none */
+	uint64_t throttle;		   /* transfer_throttle() that its links were made with */
 	struct usage_mark marks[NET_NICS]; /* usage.c */
 	struct usage_lead leads[NET_NICS]; /* while a table takes over from another */
 	bool is_counted;		   /* marks are to be written */
@@ -400,6 +401,21 @@ void inst_suspend_again(struct inst *i);
 bool inst_thaw(struct inst *i);
 /* -EINVAL: too long, or no line of text. NULL is fine. */
 int inst_check_reason(const char *reason, struct err *err);
+
+/* inst_suspend() by somebody. */
+int inst_suspend_by(struct inst *i, enum inst_suspend_by by, enum inst_suspend mode,
+		    const char *reason, struct op **ret, struct err *err);
+
+/* --- transfer.c ------------------------------------------------------------------------------ */
+
+/* Whether the plan's transfer of this billing period is used up. */
+bool transfer_is_over(const struct inst *i);
+/* Bits per second that it has therefore, both ways; JSON_UNLIMITED = those of its plan. */
+uint64_t transfer_throttle(const struct inst *i);
+/* Warns, and slows down, cuts off or releases whoever it is time for. */
+void transfer_judge(struct inst_manager *m);
+/* -EBUSY: it is suspended for its transfer, which is still used up. */
+int transfer_check_resume(const struct inst *i, struct err *err);
 
 /* --- boot.c, down.c ------------------------------------------------------------------------ */
 

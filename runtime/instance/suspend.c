@@ -243,8 +243,8 @@ static int check_mode(const struct inst *i, enum inst_suspend mode, struct err *
 	return 0;
 }
 
-int inst_suspend(struct inst *i, enum inst_suspend mode, const char *reason, struct op **ret,
-		 struct err *err)
+int inst_suspend_by(struct inst *i, enum inst_suspend_by by, enum inst_suspend mode,
+		    const char *reason, struct op **ret, struct err *err)
 {
 	int r = inst_check_reason(reason, err);
 
@@ -255,8 +255,8 @@ int inst_suspend(struct inst *i, enum inst_suspend mode, const char *reason, str
 	if (r < 0)
 		return r;
 	inst_remember(i);
-	if (!i->suspension.mode)
-		i->suspension = (struct inst_suspension){.since = now_seconds()};
+	if (!i->suspension.mode || i->suspension.by != by)
+		i->suspension = (struct inst_suspension){.since = now_seconds(), .by = by};
 	i->suspension.mode = mode;
 	if (reason)
 		(void)str_copy(i->suspension.reason, sizeof(i->suspension.reason), reason);
@@ -268,6 +268,12 @@ int inst_suspend(struct inst *i, enum inst_suspend mode, const char *reason, str
 	if (r < 0)
 		inst_restore(i);
 	return r;
+}
+
+int inst_suspend(struct inst *i, enum inst_suspend mode, const char *reason, struct op **ret,
+		 struct err *err)
+{
+	return inst_suspend_by(i, INST_SUSPEND_BY_OPERATOR, mode, reason, ret, err);
 }
 
 /* --- resume ---------------------------------------------------------------------------------- */
@@ -305,6 +311,8 @@ int inst_resume(struct inst *i, struct op **ret, struct err *err)
 {
 	int r = inst_check_verb(i, POLICY_VERB_RESUME, err);
 
+	if (r >= 0)
+		r = transfer_check_resume(i, err);
 	if (r >= 0 && !inst_is_up(i) && i->desired == INST_WANT_RUNNING)
 		r = inst_check_start_room(i, err);
 	if (r < 0)

@@ -19,6 +19,7 @@
 #define DAY_USEC (UINT64_C(86400) * USEC_PER_SEC)
 /* Each look at two tables says by how much they differ at least. */
 #define LOOKS_MAX 4u
+#define TICK_MAX (60 * USEC_PER_SEC)
 
 int usage_open(struct inst_manager *m, struct err *err)
 {
@@ -174,13 +175,31 @@ void usage_sample(struct inst_manager *m)
 	prune(m);
 }
 
+static uint64_t tick_of(const struct inst_manager *m)
+{
+	return m->host->sample < TICK_MAX ? m->host->sample : TICK_MAX;
+}
+
+/* A period may end between readings. */
+void usage_tick(struct inst_manager *m)
+{
+	struct usage_book *b = m->book;
+
+	if (now_usec() >= b->next_read) {
+		b->next_read = now_usec() + m->host->sample - tick_of(m) / 2;
+		usage_sample(m);
+	}
+	transfer_judge(m);
+	write_changes(m);
+}
+
 static int on_sample(sd_event_source *s, uint64_t usec, void *arg)
 {
 	struct inst_manager *m = arg;
 
 	(void)usec;
-	usage_sample(m);
-	(void)sd_event_source_set_time_relative(s, m->host->sample);
+	usage_tick(m);
+	(void)sd_event_source_set_time_relative(s, tick_of(m));
 	return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 
@@ -188,9 +207,11 @@ void usage_start(struct inst_manager *m)
 {
 	if (m->network->state == NETWORK_NONE || m->book->timer)
 		return;
-	if (sd_event_add_time_relative(m->event, &m->book->timer, CLOCK_MONOTONIC, m->host->sample,
-				       0, on_sample, m) < 0)
+	if (sd_event_add_time_relative(m->event, &m->book->timer, CLOCK_MONOTONIC, tick_of(m), 0,
+				       on_sample, m) < 0)
 		log_error("no timer to count traffic by");
+	/* A period may have ended while there was no vpsd. */
+	transfer_judge(m);
 }
 
 void usage_close(struct inst_manager *m)

@@ -94,7 +94,7 @@ struct usage_book {
 	bool must_rewrite; /* a commit failed: everything is written again */
 	uint64_t newest;   /* start of the newest month */
 	uint64_t read_at;
-	uint64_t prune_at; /* usec, monotonic */
+	uint64_t next_read, prune_at; /* usec, monotonic */
 	void (*taken)(struct inst_manager *m);
 	sd_event_source *timer;
 };
@@ -130,6 +130,8 @@ void usage_start(struct inst_manager *m);
 void usage_close(struct inst_manager *m);
 /* Reads, adds up and writes what has changed, now. */
 void usage_sample(struct inst_manager *m);
+/* The same when it is time for it, and acts on transfers that are used up. */
+void usage_tick(struct inst_manager *m);
 /* The new table counts all that the old ones do: reads those for the last time, and calls 'done'
  * when that is durable (or cannot be written): they may go then. Nothing is counted before. */
 int usage_take_over(struct inst_manager *m, struct net_filter *olds, size_t n,

@@ -187,10 +187,10 @@ refused() {
 	vps apply "$T/docs" >/dev/null
 	make_instance t/down
 	kill_vpsd TERM
-	host_document '.sample = "5s"'
+	host_document '.sharing = "none"'
 	run timeout 60 "$O/vpsd" --config "$T/vpsd.json" --helpers "$O"
 	[ "$status" -eq 1 ]
-	contains "$output" "this host cannot enforce sample"
+	contains "$output" "this host cannot enforce sharing"
 	run timeout 60 "$O/vpsd" --config "$T/vpsd.json" --helpers "$O" --stop-guests
 	[ "$status" -eq 0 ] || fail "$output"
 	equal "$(guest_pids | wc -l)" 0

@@ -218,6 +218,94 @@ vps_keeper() {
 	vps delete --force --yes --quiet u/x
 }
 
+# quota PLAN OVER: an instance v/PLAN at 198.51.100.9 with 100 KiB of transfer; fifty pings of 1000 bytes use it up.
+quota() {
+	add_plan "$1" ".network = {in: \"50Mbit\", out: \"20Mbit\", transfer: {monthly: \"100KiB\", over: $2}}"
+	vps apply "$T/docs/plans/$1.json" >/dev/null
+	tenant v "{\"name\": \"$1\", \"plan\": \"$1\", \"network\": [{\"network\": \"pub\", \"ipv4\": \"198.51.100.9\", \"ipv6\": \"none\"}]}"
+	ping_in 198.51.100.9 39 1000 -i 0.02
+	sleep 2
+	equal "$(warned "v/$1")" ""
+	ping_in 198.51.100.9 1 1000
+	await 10 eval "[ \"\$(warned v/$1)\" = 80 ]"
+	ping_in 198.51.100.9 9 1000 -i 0.02
+	sleep 2
+	equal "$(field "v/$1" '[.state, .transfer.used, .transfer.is_over] | tojson')" '["running",100744,false]'
+	ping_in 198.51.100.9 1 1000
+	await 10 eval "[ \"\$(warned v/$1)\" = '80 100' ]"
+	has_field "v/$1" .transfer.is_over true
+}
+
+warned() {
+	vps events "$1" --json | jq -r '[.events[] | select(.kind == "transfer").details.percent | tostring] | join(" ")'
+}
+
+# The billing period is over: as if that had come while there was no vpsd.
+period_ends() {
+	kill_vpsd KILL
+	sqlite3 "$T/state/vpsd.db" "UPDATE usage SET until = unixepoch() - 1 WHERE kind = 1 AND name = '$1'"
+	start_vpsd
+}
+
+# rates T/N IN OUT: what the kernel has.
+rates() {
+	[[ $(tc class show dev "$(host_end "$1")") == *"rate $2 "* && $(tc class show dev "$(host_end "$1" | sed 's/^vp/vi/')") == *"rate $3 "* ]]
+}
+
+@test "transfer: warned of at 80 and 100 %, then slowed down, over restarts of guest and vpsd; raised or reset it is as before" {
+	local pid
+	quota slow '{throttle: "128kbit"}'
+	await 10 rates v/slow 128Kbit 128Kbit
+	ping_in 198.51.100.9 1 10
+	kill_vpsd KILL
+	start_vpsd
+	rates v/slow 128Kbit 128Kbit
+	vps restart --force --quiet v/slow
+	rates v/slow 128Kbit 128Kbit
+	pid=$(field v/slow .pid)
+	vps set --quiet v/slow network.transfer.monthly=1MiB
+	await 10 rates v/slow 50Mbit 20Mbit
+	vps set --quiet v/slow network.transfer.monthly=
+	await 10 rates v/slow 128Kbit 128Kbit
+	period_ends v/slow
+	await 10 rates v/slow 50Mbit 20Mbit
+	equal "$(field v/slow '[.state, .pid, .transfer.used, .transfer.is_over] | tojson')" "[\"running\",$pid,0,false]"
+	equal "$(vps usage v/slow --periods --json | jq -c '[.usage[].ipv4.public.in.bytes > 50000]')" '[true]'
+	vps delete --force --yes --quiet v/slow
+}
+
+@test "transfer: used up it is cut off, nobody resumes it, an operator's suspension is not lifted; raised or reset it is connected" {
+	local pid
+	quota cut '{suspend: true}'
+	pid=$(field v/cut .pid)
+	await 10 has_field v/cut '[.state, .suspended.mode, .suspended.by] | join(" ")' "suspended network transfer"
+	! world busybox ping -q -c 1 -W 1 198.51.100.9 >/dev/null
+	run vps resume v/cut
+	equal "$status" 1
+	contains "$output" "cannot resume 'v/cut': its transfer is used up; it resets: $(date -u -d "$(date -u +%Y-%m-01) +1 month" +%Y-%m-%dT00:00:00Z)"
+	kill_vpsd KILL
+	start_vpsd
+	sleep 2
+	! world busybox ping -q -c 1 -W 1 198.51.100.9 >/dev/null
+	vps set --quiet v/cut network.transfer.monthly=1MiB
+	await 10 has_field v/cut '.state + " " + (.pid | tostring)' "running $pid"
+	ping_in 198.51.100.9 1 10
+	vps set --quiet v/cut network.transfer.monthly=
+	await 10 has_field v/cut .state suspended
+	# The operator's own, over the end of the period.
+	vps suspend --quiet v/cut --mode network --reason unpaid
+	period_ends v/cut
+	sleep 3
+	equal "$(field v/cut '[.state, .suspended.by, .suspended.reason] | join(" ")')" "suspended operator unpaid"
+	vps resume --quiet v/cut
+	ping_in 198.51.100.9 51 1000 -i 0.02
+	await 10 has_field v/cut '.suspended.by' transfer
+	period_ends v/cut
+	await 10 has_field v/cut '.state + " " + (.pid | tostring)' "running $pid"
+	ping_in 198.51.100.9 1 10
+	vps delete --force --yes --quiet v/cut
+}
+
 @test "vps usage: one, a tenant's, all; a month, periods; for people, JSON and CSV; what is wrong is refused" {
 	local month
 	month=$(date -u +%Y-%m)

@@ -130,6 +130,14 @@ int links_cut_as_wanted(struct inst *i, struct err *err)
 	return 0;
 }
 
+int links_shape(struct inst *i, struct err *err)
+{
+	if (rig->deaf_shaper)
+		return err_set(err, EIO, "the shaper does not hear");
+	i->p->throttle = transfer_throttle(i);
+	return 0;
+}
+
 void links_gone(struct inst *i)
 {
 	(void)i;

@@ -85,7 +85,7 @@ struct rig {
 	char dir[64], path[256];
 	struct rig_table tables[3]; /* the first is that of this vpsd */
 	unsigned hasty_reads;	    /* reads after which each counter goes on */
-	bool deaf_tables;
+	bool deaf_tables, deaf_shaper;
 	char forgotten[IFNAMSIZ]; /* whose counters were removed last */
 	bool is_cut, deaf_filter; /* the last guest that was looked at; nobody is cut off */
 	sd_event *event;
