@@ -147,7 +147,7 @@ static void counted_apart(void **state)
 	assert_int_equal(filter_plan_nics(&p, &s.nic, 1, &err), 0);
 	for (unsigned w = 0; w < NET_WAY_MAX; w++)
 		assert_int_equal(count(&p, (enum filter_set)(FILTER_OUT_PUBLIC + w)), 0);
-	assert_int_equal(count(&p, FILTER_NICS), 1);
+	assert_int_equal(count(&p, FILTER_GUESTS), 1);
 	filter_plan_counters(&counters, &s.nic);
 	assert_int_equal(filter_plan_finish(&counters, &err), 0);
 	assert_int_equal(counters.n, 2 * NET_WAY_MAX);
@@ -512,11 +512,10 @@ static void adopted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(planned),   cmocka_unit_test(refused),
-		cmocka_unit_test(changed),   cmocka_unit_test(hosts),
-		cmocka_unit_test(requested), cmocka_unit_test(firewalled),
-		cmocka_unit_test(counted_apart),
-		cmocka_unit_test(adopted),
+		cmocka_unit_test(planned),	 cmocka_unit_test(refused),
+		cmocka_unit_test(changed),	 cmocka_unit_test(hosts),
+		cmocka_unit_test(requested),	 cmocka_unit_test(firewalled),
+		cmocka_unit_test(counted_apart), cmocka_unit_test(adopted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
