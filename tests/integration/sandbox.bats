@@ -362,7 +362,13 @@ gate() {
 
 # Nothing is left of it.
 gate_is_clean() {
+	local i
 	[ "$(wc -l <"$CGROUP/gate/cgroup.procs")" -eq 0 ]
+	# It is dead; who reaps it has its own pace.
+	for ((i = 0; i < 100; i++)); do
+		[ -e "/proc/$init" ] || break
+		sleep 0.1
+	done
 	[ ! -e "/proc/$init" ]
 	rmdir "$CGROUP/gate"
 }
