@@ -30,24 +30,26 @@ static const struct nlattr *find(const struct nlattr *nest, uint16_t type, size_
 
 static uint64_t be64_of(const struct nlattr *a)
 {
-	return a ? be64toh(mnl_attr_get_u64(a)) : 0;
+	return be64toh(mnl_attr_get_u64(a));
 }
 
 static int visit_elem(const struct reading *q, const struct nlattr *elem)
 {
 	const struct nlattr *key = find(find(elem, NFTA_SET_ELEM_KEY, 0), NFTA_DATA_VALUE, KEY_LEN);
 	const struct nlattr *data = find(find(elem, NFTA_SET_ELEM_EXPR, 0), NFTA_EXPR_DATA, 0);
+	const struct nlattr *bytes = find(data, NFTA_COUNTER_BYTES, sizeof(uint64_t));
+	const struct nlattr *packets = find(data, NFTA_COUNTER_PACKETS, sizeof(uint64_t));
 	struct net_counter c;
 	char name[IFNAMSIZ + 1];
 	const uint8_t *k;
 
-	if (!key || !data)
+	if (!key || !bytes || !packets)
 		return 0;
 	k = mnl_attr_get_payload(key);
 	memcpy(name, k, IFNAMSIZ);
 	name[IFNAMSIZ] = '\0';
-	c.bytes = be64_of(find(data, NFTA_COUNTER_BYTES, sizeof(uint64_t)));
-	c.packets = be64_of(find(data, NFTA_COUNTER_PACKETS, sizeof(uint64_t)));
+	c.bytes = be64_of(bytes);
+	c.packets = be64_of(packets);
 	return q->visit(q->arg, name, q->way, k[IFNAMSIZ] == NFPROTO_IPV4 ? AF_INET : AF_INET6, &c);
 }
 

@@ -52,6 +52,9 @@ void db_drop_marks(struct store_txn *t, const char *id)
 void db_prune_usage(struct store_txn *t, uint64_t before)
 {
 	store_txn_add(t, "DELETE FROM usage WHERE until > 0 AND until <= ?", "i", (int64_t)before);
+	store_txn_add(t,
+		      "DELETE FROM usage_marks WHERE instance_id NOT IN (SELECT id FROM instances)",
+		      "");
 }
 
 /* --- reading --------------------------------------------------------------------------------- */

@@ -366,9 +366,13 @@ static int shape(struct inst *i, const struct net_nic *nic, struct err *err)
 		r = net_shape_out(host, link.index, ifb, &out, &status, err);
 	if (r >= 0 && !net_shape_is_effective(&out, &status))
 		r = err_set(err, EIO, "the kernel does not hold the rate \"out\"");
-	if (r >= 0)
-		i->p->throttle = throttle;
 	return r < 0 ? r : 0;
+}
+
+/* All its links were given what it is to have now, or (r < 0) perhaps not all. */
+static void shaped(struct inst *i, int r)
+{
+	i->p->throttle = r < 0 ? 0 : transfer_throttle(i);
 }
 
 int links_shape(struct inst *i, struct err *err)
@@ -376,8 +380,11 @@ int links_shape(struct inst *i, struct err *err)
 	const struct inst_links *l = i->p->links;
 	int r = 0;
 
-	for (size_t n = 0; l && r >= 0 && n < l->n; n++)
+	if (!l || l->n == 0)
+		return err_set(err, ENODEV, "it has no links");
+	for (size_t n = 0; r >= 0 && n < l->n; n++)
 		r = shape(i, &l->nics[n], err);
+	shaped(i, r);
 	return r;
 }
 
@@ -392,6 +399,7 @@ static int make_links(struct inst *i, int netns, struct err *err)
 		if (r >= 0)
 			r = shape(i, &l->nics[n], err);
 	}
+	shaped(i, r);
 	return r < 0 ? r : 0;
 }
 
@@ -491,6 +499,7 @@ static int repair(struct inst *i, struct inst_links *l, struct err *err)
 		if (r >= 0)
 			r = shape(i, &l->nics[k], err);
 	}
+	shaped(i, r);
 	return r < 0 ? r : 0;
 }
 
@@ -571,6 +580,7 @@ static int change(struct inst *i, struct inst_links *now, struct err *err)
 		if (r >= 0)
 			r = shape(i, &now->nics[k++], err);
 	}
+	shaped(i, r);
 	if (r >= 0) {
 		now->has_facts = old->has_facts;
 		old->has_facts = false;
@@ -637,9 +647,9 @@ static int take_away(struct inst *i, const struct err *why, struct err *err)
 			if (!nic_has(&less->nics[k], &was->addresses[x]) &&
 			    net_nic_withdraw(&n->host, was, &was->addresses[x], 1, err) < 0)
 				log_error("%s: %s", i->full_name, err_text(err));
-		if (shape(i, &less->nics[k], err) < 0)
-			log_error("%s: %s", i->full_name, err_text(err));
 	}
+	if (links_shape(i, err) < 0)
+		log_error("%s: %s", i->full_name, err_text(err));
 	links_free(old);
 	note(i, less, why);
 	return 0;

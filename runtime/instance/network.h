@@ -115,7 +115,7 @@ void links_found(struct inst *i);
 /* What it is to have has changed, and is durable: brings a guest that runs into line with it. NULL,
  * or why not all of it holds: what was added does not, then; what was taken away does. */
 const char *links_change(struct inst *i);
-/* Gives the links of a guest that runs the rates that it is to have now. */
+/* Gives the links of a guest that runs the rates that it is to have now. -ENODEV: it has none. */
 int links_shape(struct inst *i, struct err *err);
 /* Cuts a guest that is suspended so off, and connects it again when it is not: no more than the
  * packet filter's facts go, so its links stay as they are. Nothing to do is success. */

@@ -104,8 +104,8 @@ struct inst_private {
 	uint64_t cleanup_delay, cleanup_until; /* usec */
 	uint64_t freeze_delay, freeze_until;   /* usec */
 
-	struct inst_links *links;	   /* of a guest that runs or is about to; NULL = none */
-	uint64_t throttle;		   /* transfer_throttle() that its links were made with */
+	struct inst_links *links; /* of a guest that runs or is about to; NULL = none */
+	uint64_t throttle;	  /* transfer_throttle() that all its links have; 0 = not known */
 	struct usage_mark marks[NET_NICS]; /* usage.c */
 	struct usage_lead leads[NET_NICS]; /* while a table takes over from another */
 	bool is_counted;		   /* marks are to be written */

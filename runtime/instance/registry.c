@@ -82,7 +82,6 @@ struct inst *inst_new(struct inst_manager *m)
 	}
 	i->manager = m;
 	i->pidfd = i->console = i->p->views = -1;
-	i->p->throttle = JSON_UNLIMITED;
 	i->p->cg = CG_INSTANCE_INIT;
 	i->p->reader = CG_STATS_READER_INIT;
 	return i;

@@ -112,9 +112,9 @@ static void suspend_as_wanted(struct inst *i)
 	struct op *op = NULL;
 	int r = 0;
 
-	if (i->op || i->phase != INST_PHASE_PRESENT || i->net.n == 0)
+	if (i->op || i->phase != INST_PHASE_PRESENT)
 		return;
-	if (is_wanted && !i->suspension.mode)
+	if (is_wanted && !i->suspension.mode && i->net.n > 0)
 		r = inst_suspend_by(i, INST_SUSPEND_BY_TRANSFER, INST_SUSPEND_NETWORK, REASON, &op,
 				    &err);
 	else if (!is_wanted && is_own)
@@ -127,12 +127,14 @@ static void throttle_as_wanted(struct inst *i)
 {
 	uint64_t was = i->p->throttle, now = transfer_throttle(i);
 	struct err err = ERR_INIT;
+	int r;
 
 	if (was == now || !inst_is_up(i))
 		return;
-	if (links_shape(i, &err) < 0)
+	r = links_shape(i, &err);
+	if (r < 0 && r != -ENODEV)
 		log_warning("%s: its transfer: %s", i->full_name, err_text(&err));
-	else
+	else if (r >= 0 && (was || now != JSON_UNLIMITED))
 		log_info("%s: %s", i->full_name,
 			 now == JSON_UNLIMITED ? "has the rate of its plan again"
 					       : "is slowed down: " REASON);
@@ -140,7 +142,8 @@ static void throttle_as_wanted(struct inst *i)
 
 void transfer_judge(struct inst_manager *m)
 {
-	if (!m->is_ready || m->is_closing)
+	/* A clock that is far behind what was counted would lift everything. */
+	if (!m->is_ready || m->is_closing || now_seconds() + USAGE_DAY < m->book->newest)
 		return;
 	for (size_t k = 0; k < m->n_insts; k++) {
 		warn(m->insts[k]);

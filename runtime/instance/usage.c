@@ -60,7 +60,8 @@ static void on_written(void *arg, const struct err *err)
 			  err_text(err));
 		b->must_rewrite = true;
 	}
-	if (b->manager && !b->manager->is_closing)
+	/* What could not be written is in the next: the old tables stay until then. */
+	if (!err && b->manager && !b->manager->is_closing)
 		end_taking(b);
 	book_unref(b);
 }
@@ -132,7 +133,7 @@ static void count_inst(struct inst *i, const struct usage_table *t)
 			continue;
 		mark = &i->p->marks[number];
 		is_same = str_eq(mark->source, t->source);
-		usage_advance(mark, t->source, &nics[k].raw, &more);
+		usage_advance(mark, t->source, &nics[k].raw, nics[k].missing, &more);
 		if (!is_same || !usage_is_zero(&more))
 			count(i, &more);
 	}
@@ -144,8 +145,9 @@ static void prune(struct inst_manager *m)
 	struct store_txn *t;
 	uint64_t before = period_month(now_seconds());
 
-	/* A clock that is wrong at the boot has had a day to be set right. */
-	if (now_usec() < b->prune_at)
+	/* A clock that is wrong at the boot has had a day to be set right; one that is far ahead of
+	 * all that was counted is not believed. */
+	if (now_usec() < b->prune_at || now_seconds() > b->newest + 100 * USAGE_DAY)
 		return;
 	b->prune_at = now_usec() + DAY_USEC;
 	for (unsigned k = 0; k < USAGE_KEEP_MONTHS && before > 0; k++)
@@ -244,17 +246,37 @@ static void tables_done(struct usage_table *t, size_t n)
 		usage_table_done(&t[k]);
 }
 
-static void read_olds(struct change *c, struct usage_table *ret)
+static int read_olds(struct change *c, struct usage_table *ret, struct err *err)
 {
-	struct err err = ERR_INIT;
+	bool is_last_try = c->m->book->tries + 1 >= USAGE_TRIES;
+	int r = 0;
 
 	tables_done(ret, c->n_olds);
+	for (size_t k = 0; r >= 0 && k < c->n_olds; k++) {
+		if (c->olds[k].sock.fd < 0)
+			continue;
+		r = usage_table_read(c->m, &c->olds[k], &ret[k], err);
+		if (r >= 0 || !is_last_try)
+			continue;
+		log_error("an earlier packet filter cannot be read; its counters since the last "
+			  "reading are lost: %s",
+			  err_text(err));
+		r = 0;
+	}
+	return r;
+}
+
+/* It counted last, and cannot be read: what others have counted is its own up to then. */
+static bool is_unreadable(const struct change *c, const struct usage_mark *mark)
+{
+	char source[USAGE_SOURCE_TEXT];
+	bool is = false;
+
 	for (size_t k = 0; k < c->n_olds; k++)
-		if (c->olds[k].sock.fd >= 0 &&
-		    usage_table_read(c->m, &c->olds[k], &ret[k], &err) < 0)
-			log_warning("an earlier packet filter cannot be read; its counters since "
-				    "the last reading are lost: %s",
-				    err_text(&err));
+		is |= c->olds[k].sock.fd >= 0 && !c->after[k].source[0] &&
+		      usage_source(c->m, &c->olds[k], source, NULL) >= 0 &&
+		      str_eq(source, mark->source);
+	return is;
 }
 
 static const struct usage_nic *find_nic(const struct usage_table *t, const struct inst *i,
@@ -285,6 +307,8 @@ static size_t choose_old(const struct change *c, const struct inst *i, unsigned 
 	size_t best = c->n_olds;
 	uint64_t most = 0;
 
+	if (is_unreadable(c, &i->p->marks[number]))
+		return best;
 	for (size_t k = 0; k < c->n_olds; k++) {
 		const struct usage_nic *nic = find_nic(&c->after[k], i, number);
 
@@ -311,8 +335,9 @@ static bool look_at(const struct change *c, struct inst *i, unsigned number)
 		return true;
 	before = find_nic(&c->before[old], i, number);
 	after = find_nic(&c->after[old], i, number);
-	if (before && after)
-		usage_narrow(l, &before->raw, &now->raw, &after->raw);
+	if (!before || !after || before->missing || now->missing || after->missing)
+		return false;
+	usage_narrow(l, &before->raw, &now->raw, &after->raw);
 	return l->is_exact;
 }
 
@@ -328,23 +353,26 @@ static void settle(const struct change *c, struct inst *i, unsigned number)
 
 	if (!end)
 		return;
-	last = now ? usage_led(&i->p->leads[number], &now->raw) : end->raw;
-	usage_advance(mark, c->after[old].source, &last, &more);
-	if (now) {
-		mark->raw = now->raw;
-		(void)str_copy(mark->source, sizeof(mark->source), c->now.source);
+	if (now && i->p->leads[number].is_known) {
+		last = usage_led(&i->p->leads[number], &now->raw);
+		usage_advance(mark, c->after[old].source, &last, now->missing, &more);
+	} else {
+		usage_advance(mark, c->after[old].source, &end->raw, end->missing, &more);
 	}
+	if (now)
+		usage_advance(mark, c->now.source, &now->raw, now->missing, &last);
 	count(i, &more);
 }
 
 static int look(struct change *c, bool *ret_exact, struct err *err)
 {
-	int r;
+	int r = read_olds(c, c->before, err);
 
-	read_olds(c, c->before);
 	usage_table_done(&c->now);
-	r = usage_table_read(c->m, &c->m->network->filter, &c->now, err);
-	read_olds(c, c->after);
+	if (r >= 0)
+		r = usage_table_read(c->m, &c->m->network->filter, &c->now, err);
+	if (r >= 0)
+		r = read_olds(c, c->after, err);
 	*ret_exact = true;
 	for (size_t k = 0; r >= 0 && k < c->m->n_insts; k++)
 		for (unsigned n = 0; n < NET_NICS; n++)
@@ -390,6 +418,7 @@ int usage_take_over(struct inst_manager *m, struct net_filter *olds, size_t n,
 		is_any = is_any || olds[k].sock.fd >= 0;
 	if (is_any && !b->is_open) {
 		r = count_olds(m, olds, n, err);
+		b->tries = r < 0 ? b->tries + 1 : 0;
 		if (r < 0)
 			return r;
 	}

@@ -10,7 +10,6 @@
 #include "runtime/instance/usage_private.h"
 
 /* A clock that is set right is set back by less; one that was wrong altogether is not believed. */
-#define DAY UINT64_C(86400)
 
 /* --- tables of counters ---------------------------------------------------------------------- */
 
@@ -147,7 +146,7 @@ void usage_book_done(struct usage_book *b)
 
 static struct usage_row *month_row(struct usage_book *b, const struct inst *i, uint64_t now)
 {
-	uint64_t t = b->newest > now && b->newest - now < DAY ? b->newest : now;
+	uint64_t t = b->newest > now && b->newest - now < USAGE_DAY ? b->newest : now;
 	struct usage_row like = {
 		.kind = USAGE_MONTH, .start = period_month(t), .end = period_month_after(t)};
 	struct usage_row *row = find(b, i->id, USAGE_MONTH, like.start);
@@ -159,7 +158,7 @@ static struct usage_row *month_row(struct usage_book *b, const struct inst *i, u
 /* The last period that has begun; NULL = none. One that a wrong clock has begun is passed over. */
 static struct usage_row *last_period(const struct usage_book *b, const struct inst *i, uint64_t now)
 {
-	size_t at = position(b, i->id, USAGE_PERIOD, now + DAY);
+	size_t at = position(b, i->id, USAGE_PERIOD, now + USAGE_DAY);
 	struct usage_row *row = at > 0 ? b->rows[at - 1] : NULL;
 
 	return row && row->kind == USAGE_PERIOD && str_eq(row->id, i->id) ? row : NULL;

@@ -51,14 +51,21 @@ uint64_t usage_public(const struct net_usage *u, enum spec_transfer_count count)
 }
 
 void usage_advance(struct usage_mark *mark, const char *source, const struct net_usage *raw,
-		   struct net_usage *ret)
+		   unsigned missing, struct net_usage *ret)
 {
 	bool is_same = str_eq(mark->source, source);
+	struct net_usage now = *raw;
 
 	for (unsigned k = 0; k < USAGE_SLOTS; k++) {
 		const struct net_counter *was = usage_slot_of(&mark->raw, k);
 		const struct net_counter *is = usage_slot_of(raw, k);
 		struct net_counter *to = usage_slot(ret, k);
+
+		if (missing & 1u << k) {
+			*usage_slot(&now, k) = is_same ? *was : (struct net_counter){0};
+			*to = (struct net_counter){0};
+			continue;
+		}
 
 		*to = *is;
 		if (is_same && is->bytes >= was->bytes && is->packets >= was->packets) {
@@ -66,7 +73,7 @@ void usage_advance(struct usage_mark *mark, const char *source, const struct net
 			to->packets -= was->packets;
 		}
 	}
-	mark->raw = *raw;
+	mark->raw = now;
 	if (!is_same)
 		(void)str_copy(mark->source, sizeof(mark->source), source);
 }

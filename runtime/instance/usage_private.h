@@ -14,6 +14,9 @@
 
 struct store_txn;
 
+#define USAGE_TRIES 6u
+#define USAGE_DAY UINT64_C(86400) /* s */
+
 #define USAGE_SLOTS (2u * NET_WAY_MAX)
 #define USAGE_SOURCE_TEXT 56 /* boot id, ".", 16 hex digits */
 
@@ -30,9 +33,10 @@ struct net_counter *usage_slot(struct net_usage *u, unsigned slot);
 const struct net_counter *usage_slot_of(const struct net_usage *u, unsigned slot);
 void usage_add(struct net_usage *sum, const struct net_usage *more);
 bool usage_is_zero(const struct net_usage *u);
-/* Moves a mark to a reading; *ret is what came in between. A counter that went back began again. */
+/* Moves a mark to a reading; *ret is what came in between. A counter that went back began again;
+ * one that the reading did not show (bits 1u << slot of 'missing') stays where it was. */
 void usage_advance(struct usage_mark *mark, const char *source, const struct net_usage *raw,
-		   struct net_usage *ret);
+		   unsigned missing, struct net_usage *ret);
 
 /* By how much an old table's counters are ahead of the new one's, while both count each packet:
  * that does not change, but they cannot be read at one moment. */
@@ -54,6 +58,9 @@ struct net_usage usage_led(const struct usage_lead *l, const struct net_usage *n
 struct usage_nic {
 	char name[IFNAMSIZ]; /* of the host end */
 	struct net_usage raw;
+	/* Bits 1u << slot: not in this reading. What the kernel tells of a set that grows meanwhile
+	 * may lack some. */
+	unsigned missing;
 };
 
 /* All counters of one table. */
@@ -92,6 +99,7 @@ struct usage_book {
 	bool is_open;	   /* what earlier vpsds' tables had is counted */
 	bool is_taking;	   /* that is being written */
 	bool must_rewrite; /* a commit failed: everything is written again */
+	unsigned tries;	   /* to read earlier vpsds' tables that failed */
 	uint64_t newest;   /* start of the newest month */
 	uint64_t read_at;
 	uint64_t next_read, prune_at; /* usec, monotonic */
@@ -133,7 +141,8 @@ void usage_sample(struct inst_manager *m);
 /* The same when it is time for it, and acts on transfers that are used up. */
 void usage_tick(struct inst_manager *m);
 /* The new table counts all that the old ones do: reads those for the last time, and calls 'done'
- * when that is durable (or cannot be written): they may go then. Nothing is counted before. */
+ * when that is durable: they may go then. Nothing is counted before. -EAGAIN and others: one of
+ * them cannot be read now; after USAGE_TRIES times it is given up. */
 int usage_take_over(struct inst_manager *m, struct net_filter *olds, size_t n,
 		    void (*done)(struct inst_manager *m), struct err *err);
 /* Whether something was counted last by that table. */

@@ -12,6 +12,8 @@
 #include "runtime/instance/private.h"
 #include "runtime/instance/usage_private.h"
 
+#define ALL_SLOTS ((1u << USAGE_SLOTS) - 1u)
+
 struct item {
 	char name[IFNAMSIZ];
 	unsigned slot;
@@ -79,8 +81,11 @@ static int fold(const struct items *all, struct usage_table *t, struct err *err)
 	for (size_t k = 0; k < all->n; k++) {
 		const struct item *it = &all->items[k];
 
-		if (k == 0 || !str_eq(it->name, it[-1].name))
+		if (k == 0 || !str_eq(it->name, it[-1].name)) {
+			t->nics[t->n].missing = ALL_SLOTS;
 			memcpy(t->nics[t->n++].name, it->name, sizeof(it->name));
+		}
+		t->nics[t->n - 1].missing &= ~(1u << it->slot);
 		keep_larger(usage_slot(&t->nics[t->n - 1].raw, it->slot), &it->c);
 	}
 	return 0;

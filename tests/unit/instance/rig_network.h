@@ -56,7 +56,7 @@ int usage_table_read(const struct inst_manager *m, struct net_filter *f, struct 
 {
 	struct rig_table *t = rig->tables;
 
-	if (rig->deaf_tables)
+	if (rig->deaf_tables || (rig->deaf_table && rig->deaf_table == f->sock.fd))
 		return err_set(err, EIO, "no answer");
 	while (t->fd != f->sock.fd)
 		t++;

@@ -86,6 +86,7 @@ struct rig {
 	struct rig_table tables[3]; /* the first is that of this vpsd */
 	unsigned hasty_reads;	    /* reads after which each counter goes on */
 	bool deaf_tables, deaf_shaper;
+	int deaf_table;		  /* fd of the one that cannot be read; 0 = none */
 	char forgotten[IFNAMSIZ]; /* whose counters were removed last */
 	bool is_cut, deaf_filter; /* the last guest that was looked at; nobody is cut off */
 	sd_event *event;

@@ -232,6 +232,44 @@ static void test_suspends(void **state)
 	is_free(i);
 }
 
+/* The clock of a host that has just been booted may be far behind. */
+static void test_clock_behind(void **state)
+{
+	struct inst *i = create_with("cut");
+	uint64_t newest;
+
+	(void)state;
+	sends(i, MONTHLY);
+	tick();
+	is_cut_off(i);
+	newest = rig->m->book->newest;
+	rig->m->book->newest = now_seconds() + UINT64_C(40) * 86400;
+	reset(i);
+	tick();
+	is_cut_off(i);
+	rig->m->book->newest = newest;
+	tick();
+	is_free(i);
+}
+
+/* Without an interface there is nothing to be cut off from. */
+static void test_without_interfaces(void **state)
+{
+	struct inst *i = create_with("cut");
+
+	(void)state;
+	sends(i, MONTHLY);
+	tick();
+	is_cut_off(i);
+	i->net.n = 0;
+	reset(i);
+	tick();
+	is_free(i);
+	sends(i, MONTHLY);
+	tick();
+	is_free(i);
+}
+
 /* An operator's suspension is no quota's. */
 static void test_operator(void **state)
 {
@@ -277,10 +315,9 @@ static void test_operator(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_warns),
-		TEST(test_throttles),
-		TEST(test_suspends),
-		TEST(test_operator),
+		TEST(test_warns),	 TEST(test_throttles),
+		TEST(test_clock_behind), TEST(test_without_interfaces),
+		TEST(test_suspends),	 TEST(test_operator),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
